@@ -1,0 +1,277 @@
+//! What a probe saw along one path: one DNS outcome, then per address one outcome per stage.
+//!
+//! INVARIANT: all stages of an [`Observation`] concern one address; each [`Exchange`] names its connection.
+//! INVARIANT: `Err` has no place here. What the network did is an [`Outcome`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::{Challenge, Headers, Look, TlsFacts, TlsFailure, Type2};
+
+/// What one stage came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Outcome<Facts, Failure> {
+    /// The stage ran to its end.
+    Done(Facts),
+    /// The stage ran, and the network or the peer said no.
+    Failed(Failure),
+    /// An earlier stage failed, so this one never ran.
+    #[default]
+    NotReached,
+}
+
+impl<Facts, Failure> Outcome<Facts, Failure> {
+    pub fn done(&self) -> Option<&Facts> {
+        match self {
+            Self::Done(facts) => Some(facts),
+            Self::Failed(_) | Self::NotReached => None,
+        }
+    }
+
+    pub fn failed(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Done(_) | Self::NotReached => None,
+        }
+    }
+
+    /// Keeps the facts or the failure of a stage and hands on what the next one needs.
+    pub fn record<Next>(&mut self, result: Result<(Facts, Next), Failure>) -> Option<Next> {
+        match result {
+            Ok((facts, next)) => {
+                *self = Self::Done(facts);
+                Some(next)
+            }
+            Err(failure) => {
+                *self = Self::Failed(failure);
+                None
+            }
+        }
+    }
+}
+
+/// Where an address came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsSource {
+    /// The endpoint declares the address to dial, or its URL holds an address; nobody was asked.
+    Declared,
+    /// This name server answered.
+    NameServer(SocketAddr),
+}
+
+/// What one question (A or AAAA) came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FamilyAnswer {
+    Addresses(Vec<IpAddr>),
+    Failed(DnsFailure),
+    /// Not asked: this vantage has no address of that family, or the address was declared.
+    NotAsked,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsFacts {
+    pub source: DnsSource,
+    /// Names passed on the way, the asked one not included; at most 8.
+    pub cname_chain: Vec<String>,
+    /// Every address of both families, IPv4 first, at most 16.
+    pub addresses: Vec<IpAddr>,
+    pub v4: FamilyAnswer,
+    pub v6: FamilyAnswer,
+    pub took: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsFailure {
+    NxDomain,
+    ServFail,
+    /// The name server refuses to answer this client.
+    Refused,
+    TimedOut {
+        after: Duration,
+    },
+    /// The name exists and has no address.
+    NoAddress,
+    /// This vantage has no name server to ask.
+    NoNameServer,
+    Other {
+        detail: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpFacts {
+    pub local_port: u16,
+    pub took: Duration,
+}
+
+/// How a TCP handshake can go wrong: one variant per thing an operator would do differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TcpFailure {
+    Refused,
+    Reset,
+    TimedOut {
+        after: Duration,
+    },
+    Unreachable,
+    /// Kept for the report; no fault may match on it.
+    Other {
+        detail: String,
+    },
+}
+
+/// What lies between TCP and HTTP on this endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The URL says `http`.
+    Plain,
+    Tls(Outcome<TlsFacts, TlsFailure>),
+}
+
+impl Transport {
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        match self {
+            Self::Plain => None,
+            Self::Tls(outcome) => outcome.done(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Counts from 0 within the observation.
+    pub number: u32,
+    pub local_port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    Http10,
+    Http11,
+}
+
+/// What is kept of a body: its beginning as text, its length and its hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// At most 2 KiB; bytes outside UTF-8 replaced.
+    pub beginning: String,
+    /// Bytes read, at most the bound of 64 KiB.
+    pub length: u64,
+    pub sha256: [u8; 32],
+    /// Whether reading stopped at the bound.
+    pub cut: bool,
+}
+
+/// One HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub version: HttpVersion,
+    pub status: u16,
+    pub reason: String,
+    pub headers: Headers,
+    pub challenges: Vec<Challenge>,
+    pub body: Body,
+    /// The decoded Type-2, if this answer carried one.
+    pub type2: Option<Type2>,
+    /// From the request's first byte to the end of the answer's head.
+    pub took: Duration,
+}
+
+/// Which bound a hostile or broken answer broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitBroken {
+    HeadBytes,
+    HeaderCount,
+    InterimResponses,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpFailure {
+    Reset,
+    /// Closed before the head was complete.
+    Closed,
+    TimedOut {
+        after: Duration,
+    },
+    /// Not HTTP/1.x.
+    Malformed {
+        detail: String,
+    },
+    Limit(LimitBroken),
+    /// A connection of its own for this exchange could not be had (TCP or TLS failed this time).
+    NoConnection {
+        detail: String,
+    },
+    /// A secret would have gone over a connection whose peer the endpoint's trust does not accept; nothing was sent.
+    UntrustedPeer,
+    /// The controller did not say go (budget, freeze, cancel); nothing was sent.
+    NotPermitted {
+        reason: String,
+    },
+    Other {
+        detail: String,
+    },
+}
+
+/// One request and what came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    pub look: Look,
+    pub connection: Connection,
+    /// Whether the request's bytes were handed to the socket; for a credential this decides what it may have cost.
+    pub sent: bool,
+    pub outcome: Outcome<Answer, HttpFailure>,
+}
+
+/// What a probe saw at one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    pub address: SocketAddr,
+    pub tcp: Outcome<TcpFacts, TcpFailure>,
+    pub transport: Transport,
+    pub exchanges: Vec<Exchange>,
+}
+
+/// Everything one probe saw along its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    pub dns: Outcome<DnsFacts, DnsFailure>,
+    /// One per address, at most 8.
+    pub observations: Vec<Observation>,
+}
+
+/// Why a path has no sight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Its agent has no session with the controller.
+    NoSession,
+    /// Its session ended while it was asked.
+    Lost,
+    /// It did not answer in time.
+    Late,
+    /// The diagnosis was cancelled first.
+    Cancelled,
+}
+
+/// What one path answered in a round. "Broken" and "we do not know" are different things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    Seen(Sight),
+    /// The agent's own policy forbids it, by this rule.
+    Refused {
+        rule: String,
+    },
+    /// The agent could not look (its own failure, never the target's).
+    Unable {
+        detail: String,
+    },
+    Silent(Silence),
+}
+
+impl Report {
+    pub fn seen(&self) -> Option<&Sight> {
+        match self {
+            Self::Seen(sight) => Some(sight),
+            Self::Refused { .. } | Self::Unable { .. } | Self::Silent(_) => None,
+        }
+    }
+}
