@@ -1,0 +1,48 @@
+//! `e2003_be_iwa_missing`
+//!
+//! ## What it says
+//! The Exchange 2003 back end offers Basic only, and the newer CAS can log on to it with Kerberos only.
+//!
+//! ## How we know
+//! Asked directly, the back end challenges with Basic alone and accepts the account; through the CAS the same secret gets
+//! 401, while an account homed on the newer server is let in.
+//!
+//! ## What it is not
+//! - `bad_password`: the back end itself accepted the secret, checked at that moment and not from a cached token.
+//! - `e2003_negotiate_provider_missing`: NTLM is offered, Negotiate is not.
+//! - `default_domain_missing`: the user name is qualified.
+//! - A CAS in back-off: that is a quick 503, and worth asking again after a minute.
+//!
+//! ## What to do
+//! See the text: Exchange System Manager, never IIS Manager.
+
+use parallax_model::{FaultId, Look, Scheme};
+
+use crate::causes::legacy;
+use crate::claims::offers;
+use crate::fault::{Basis, Era, Fault, Layer, Owner};
+use crate::words;
+
+pub(crate) const FAULT: Fault = Fault {
+    id: FaultId("e2003_be_iwa_missing"),
+    layer: Layer::Legacy2003,
+    owner: Owner::Exchange,
+    era: Era::Mailbox2003,
+    basis: Basis::Documented,
+    cases: |seen| {
+        legacy::pairs(seen)
+            .into_iter()
+            .map(|pair| {
+                let offered = pair
+                    .back_end
+                    .answer(&Look::OPTIONS)
+                    .map(|(_, it)| words::schemes(&it.challenges))
+                    .unwrap_or_default();
+                let shows = offers(pair.back_end, &Look::OPTIONS, |has| {
+                    has(&Scheme::Basic) && !has(&Scheme::Negotiate) && !has(&Scheme::Ntlm)
+                });
+                pair.case(shows, pair.through_fronts().refused(), offered, "Negotiate, NTLM, Basic")
+            })
+            .collect()
+    },
+};

@@ -1,0 +1,183 @@
+//! What `tcp_443_filtered` and `tcp_443_refused` share: the same silence or refusal at every address of a published name,
+//! and who gets through.
+
+use parallax_model::{Need, Role, Standing, TcpFailure, TextPlace, Zone};
+
+use crate::causes::{at, places};
+use crate::claim::{Claim, all, any};
+use crate::condition::Stage;
+use crate::fault::{Case, Explains};
+use crate::seen::{Seen, Spot};
+use crate::words;
+
+/// One case per outermost path to a published name, and per inner path to a client access server.
+pub(super) fn cases(
+    seen: &Seen<'_>,
+    is_failure: fn(&TcpFailure) -> bool,
+    expected: &str,
+    also_when_refused_inside: bool,
+) -> Vec<Case> {
+    let published = seen
+        .with_role(Role::External)
+        .filter(|spot| seen.outermost_zone(spot.endpoint) == Some(spot.vantage.zone));
+    let nodes = seen.with_role(Role::Cas).filter(|spot| spot.vantage.zone >= Zone::Internal);
+    published
+        .chain(nodes)
+        .filter(|spot| spot.endpoint.port == 443)
+        .map(|spot| Case {
+            must: all([
+                some_address(spot, is_failure),
+                is_meant_address(spot),
+                somebody_may_get_through(seen, spot, also_when_refused_inside),
+            ]),
+            firmer: all([
+                another_opens(seen, spot, also_when_refused_inside),
+                not_another_address(seen, spot),
+                no_address_opens(spot),
+                from_outside(spot),
+            ]),
+            at_most: Standing::Confirmed,
+            role: spot.endpoint.role,
+            explains: Explains::path(spot.path, &[Stage::Tcp]),
+            places: places([
+                at(spot),
+                vec![
+                    (TextPlace::Seen, seen_words(spot)),
+                    (TextPlace::Expected, expected.to_owned()),
+                ],
+                opener(seen, spot)
+                    .map(|it| vec![(TextPlace::Elsewhere, it.vantage.name.to_string())])
+                    .unwrap_or_default(),
+            ]),
+        })
+        .collect()
+}
+
+fn seen_words(spot: &Spot<'_>) -> String {
+    spot.observations()
+        .into_iter()
+        .find_map(|(_, it)| it.tcp.failed().map(words::tcp_failure))
+        .unwrap_or_default()
+}
+
+fn some_address(spot: &Spot<'_>, is_failure: fn(&TcpFailure) -> bool) -> Claim {
+    let observations = spot.observations();
+    if observations.is_empty() {
+        return if spot.dns().is_some_and(|(_, dns)| dns.failed().is_some()) {
+            Claim::Fails(
+                spot.dns()
+                    .map(|(round, _)| spot.reference(round, None, "name not resolved"))
+                    .into_iter()
+                    .collect(),
+            )
+        } else {
+            Claim::undecidable()
+        };
+    }
+    any(observations.into_iter().map(|(round, it)| {
+        let address = Some(it.address.ip());
+        match it.tcp.failed() {
+            Some(failure) if is_failure(failure) => {
+                Claim::holds(spot.reference(round, address, words::tcp_failure(failure)))
+            }
+            Some(failure) => {
+                Claim::fails(spot.reference(round, address, words::tcp_failure(failure)))
+            }
+            None => Claim::fails(spot.reference(round, address, "TCP 443 opens")),
+        }
+    }))
+}
+
+/// All addresses of the name behave alike. One address of several is likely its own box, or a record that should go.
+fn no_address_opens(spot: &Spot<'_>) -> Claim {
+    if spot.observations().iter().any(|(_, it)| it.tcp.done().is_some()) {
+        Claim::undecidable()
+    } else {
+        Claim::given()
+    }
+}
+
+/// The name leads where the operator says it is published; otherwise the record is stale, not the firewall shut.
+fn is_meant_address(spot: &Spot<'_>) -> Claim {
+    let declared = &spot.endpoint.published_on;
+    if declared.is_empty() || spot.endpoint.connect.is_some() {
+        return Claim::given();
+    }
+    let stray = spot.resolved().into_iter().find(|it| !declared.contains(it));
+    match (stray, spot.dns()) {
+        (Some(address), Some((round, _))) => {
+            Claim::fails(spot.reference(round, Some(address), "not among the declared addresses"))
+        }
+        _ => Claim::given(),
+    }
+}
+
+fn opener<'a, 'e>(seen: &'a Seen<'e>, outer: &Spot<'e>) -> Option<&'a Spot<'e>> {
+    seen.fronts().filter(|it| it.path != outer.path).find(|it| {
+        it.observations().iter().any(|(_, observation)| observation.tcp.done().is_some())
+    })
+}
+
+/// Somebody gets a TCP connection to the service, so it is not merely switched off.
+fn another_opens(seen: &Seen<'_>, outer: &Spot<'_>, also_when_refused: bool) -> Claim {
+    let mut nobody = true;
+    let claims: Vec<Claim> = seen
+        .fronts()
+        .filter(|it| it.path != outer.path && it.endpoint.port == 443)
+        .flat_map(|it| it.observations().into_iter().map(move |found| (it, found)))
+        .map(|(it, (round, observation))| {
+            nobody = false;
+            let address = Some(observation.address.ip());
+            match observation.tcp.failed() {
+                None if observation.tcp.done().is_some() => {
+                    Claim::holds(it.reference(round, address, "TCP 443 opens"))
+                }
+                Some(TcpFailure::Refused) if also_when_refused => {
+                    Claim::holds(it.reference(round, address, "connection refused"))
+                }
+                Some(_) | None => Claim::undecidable(),
+            }
+        })
+        .collect();
+    if nobody { Claim::unknown(Need::Vantage { zone: Zone::Internal }) } else { any(claims) }
+}
+
+/// Others looked and nobody got through: the machine may be switched off, and no firewall is accused. Nobody else having
+/// looked leaves it likely.
+fn somebody_may_get_through(seen: &Seen<'_>, outer: &Spot<'_>, also_when_refused: bool) -> Claim {
+    let others_looked =
+        seen.fronts().any(|it| it.path != outer.path && !it.observations().is_empty());
+    if others_looked { another_opens(seen, outer, also_when_refused) } else { Claim::given() }
+}
+
+/// A vantage in the DMZ resolves the same name to another address that opens: then the record outside may be stale, and
+/// nobody can tell from here. The declared addresses settle it.
+fn not_another_address(seen: &Seen<'_>, outer: &Spot<'_>) -> Claim {
+    if outer.endpoint.connect.is_some() || !outer.endpoint.published_on.is_empty() {
+        return Claim::given();
+    }
+    let mine = outer.resolved();
+    let other = seen.with_role(Role::External).find(|it| {
+        it.endpoint.name == outer.endpoint.name
+            && it.vantage.zone <= Zone::Dmz
+            && it.path != outer.path
+            && !it.resolved().is_empty()
+            && it.resolved().iter().all(|address| !mine.contains(address))
+            && it.observations().iter().any(|(_, observation)| observation.tcp.done().is_some())
+    });
+    match other {
+        Some(_) => Claim::unknown(Need::Declared {
+            what: "published_on: the addresses the name is published on",
+        }),
+        None => Claim::given(),
+    }
+}
+
+/// Seen from where clients are; an inner look at a published name may fail for reasons of its own.
+fn from_outside(spot: &Spot<'_>) -> Claim {
+    if spot.endpoint.role == Role::Cas || spot.vantage.zone <= Zone::Dmz {
+        Claim::given()
+    } else {
+        Claim::unknown(Need::Vantage { zone: Zone::External })
+    }
+}

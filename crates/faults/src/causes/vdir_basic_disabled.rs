@@ -1,0 +1,111 @@
+//! `vdir_basic_disabled`
+//!
+//! ## What it says
+//! The `ActiveSync` virtual directory itself does not offer Basic, and mobile clients do not negotiate anything else.
+//!
+//! ## How we know
+//! Every client access server dialled directly answers 401 without Basic. Without such a look: the answer outside carries
+//! `X-FEServer`, so it is Exchange's own.
+//!
+//! ## What it is not
+//! - A proxy that takes the challenge away: the server itself still offers Basic.
+//! - One node of several: then the nodes differ.
+//! - A 2003 back end, or Exchange Online.
+//!
+//! ## What to do
+//! See the text.
+
+use parallax_model::{FaultId, Generation, Look, Role, Scheme, Standing, TextPlace};
+
+use crate::causes::{at, places};
+use crate::claim::{Claim, all};
+use crate::claims::unanswered;
+use crate::condition::Stage;
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::responder;
+use crate::seen::{Seen, Spot};
+use crate::words;
+
+pub(crate) const FAULT: Fault = Fault {
+    id: FaultId("vdir_basic_disabled"),
+    layer: Layer::Iis,
+    owner: Owner::Exchange,
+    era: Era::From2007,
+    basis: Basis::Documented,
+    cases,
+};
+
+fn cases(seen: &Seen<'_>) -> Vec<Case> {
+    let applies = |spot: &&Spot<'_>| {
+        !matches!(
+            responder::generation(seen, spot.endpoint),
+            Some(Generation::Online | Generation::Other | Generation::Exchange2003)
+        )
+    };
+    let nodes: Vec<&Spot<'_>> =
+        seen.with_role(Role::Cas).filter(|it| it.is_seen()).filter(applies).collect();
+    let nodes_answer = nodes.iter().any(|it| it.answer(&Look::OPTIONS).is_some());
+    let asked: Vec<&Spot<'_>> = if nodes_answer {
+        nodes
+    } else {
+        seen.with_role(Role::External).filter(|it| it.is_seen()).filter(applies).collect()
+    };
+    let Some(first) = asked.iter().find(|it| it.answer(&Look::OPTIONS).is_some()).copied() else {
+        return Vec::new();
+    };
+    let offered = first
+        .answer(&Look::OPTIONS)
+        .map(|(_, it)| words::schemes(&it.challenges))
+        .unwrap_or_default();
+    vec![Case {
+        must: all(asked
+            .iter()
+            .filter(|it| it.answer(&Look::OPTIONS).is_some())
+            .flat_map(|it| [offers_no_basic(it), is_own_answer(it)])),
+        firmer: if nodes_answer {
+            Claim::given()
+        } else {
+            Claim::unknown(parallax_model::Need::Vantage { zone: parallax_model::Zone::Internal })
+        },
+        at_most: Standing::Confirmed,
+        role: Role::Cas,
+        explains: Explains {
+            paths: Vec::new(),
+            stages: &[Stage::Anonymous, Stage::Logon],
+            logons_of: None,
+        },
+        places: places([
+            at(first),
+            vec![(TextPlace::Seen, offered), (TextPlace::Expected, "Basic".to_owned())],
+        ]),
+    }]
+}
+
+fn offers_no_basic(spot: &Spot<'_>) -> Claim {
+    match spot.answer(&Look::OPTIONS) {
+        Some((met, answer))
+            if answer.status == 401
+                && !answer.challenges.iter().any(|it| it.scheme == Scheme::Basic) =>
+        {
+            Claim::holds(met.reference())
+        }
+        Some((met, _)) => Claim::fails(met.reference()),
+        None => unanswered(spot, &Look::OPTIONS),
+    }
+}
+
+/// Exchange's or IIS's own word: dialled directly with a mark of IIS, or with `X-FEServer`.
+fn is_own_answer(spot: &Spot<'_>) -> Claim {
+    match spot.answer(&Look::OPTIONS) {
+        Some((met, answer)) => {
+            let is_direct =
+                spot.endpoint.role == Role::Cas && responder::is_exchange_or_iis(answer);
+            if is_direct || answer.headers.has("X-FEServer") {
+                Claim::holds(met.reference())
+            } else {
+                Claim::undecidable()
+            }
+        }
+        None => unanswered(spot, &Look::OPTIONS),
+    }
+}

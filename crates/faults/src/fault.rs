@@ -1,0 +1,172 @@
+//! What a fault of the catalogue is: where it sits, whose box it is, how we know, and its cases.
+
+use std::collections::BTreeMap;
+
+use parallax_model::{FaultId, PathId, Role, TextPlace};
+
+use crate::claim::Claim;
+use crate::condition::{Mark, Stage};
+use crate::seen::Seen;
+
+/// Where a cause sits. The order is the order in which a client's request meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    Dns,
+    Network,
+    Tls,
+    Publishing,
+    Iis,
+    Account,
+    FrontEndToBackEnd,
+    Legacy2003,
+    Cloud,
+    NonExchange,
+}
+
+impl Layer {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Network => "network",
+            Self::Tls => "tls",
+            Self::Publishing => "publishing",
+            Self::Iis => "iis",
+            Self::Account => "account",
+            Self::FrontEndToBackEnd => "fe_be",
+            Self::Legacy2003 => "legacy2003",
+            Self::Cloud => "cloud",
+            Self::NonExchange => "non_exchange",
+        }
+    }
+}
+
+/// Whose box it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    Dns,
+    Firewall,
+    /// Whoever runs the box that ends TLS for clients.
+    Certificate,
+    Publishing,
+    Exchange,
+    Directory,
+    /// The user or device.
+    Client,
+    /// Whoever runs the target.
+    Service,
+}
+
+impl Owner {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Firewall => "firewall",
+            Self::Certificate => "certificate",
+            Self::Publishing => "publishing",
+            Self::Exchange => "exchange",
+            Self::Directory => "directory",
+            Self::Client => "client",
+            Self::Service => "service",
+        }
+    }
+}
+
+/// Which generations a fault concerns: the same cause has different faces by era.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Era {
+    Any,
+    /// A 2007 or 2010 CAS in front of a 2003 mailbox.
+    Mailbox2003,
+    /// 2007 and later, on premises.
+    From2007,
+    Online,
+    NonExchange,
+}
+
+impl Era {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Mailbox2003 => "2003 behind 2007/2010",
+            Self::From2007 => "2007 and later",
+            Self::Online => "online",
+            Self::NonExchange => "not Exchange",
+        }
+    }
+}
+
+/// How we know of a cause. An inferred one is never confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Basis {
+    Documented,
+    Observed,
+    Inferred,
+}
+
+impl Basis {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Documented => "documented",
+            Self::Observed => "observed",
+            Self::Inferred => "inferred",
+        }
+    }
+}
+
+/// A cause in the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    pub id: FaultId,
+    pub layer: Layer,
+    pub owner: Owner,
+    pub era: Era,
+    pub basis: Basis,
+    /// One case per place where it could be; none: it does not apply to this target.
+    pub(crate) cases: fn(&Seen<'_>) -> Vec<Case>,
+}
+
+/// A fault at one place of this target.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    /// What has to hold.
+    pub(crate) must: Claim,
+    /// What has to hold besides for it to be confirmed; while it is unknown, the fault is likely.
+    pub(crate) firmer: Claim,
+    /// The most that this case can be.
+    pub(crate) at_most: parallax_model::Standing,
+    /// The role of the endpoint it sits at; with the layer it says which fault a client meets first.
+    pub(crate) role: Role,
+    pub(crate) explains: Explains,
+    pub(crate) places: BTreeMap<TextPlace, String>,
+}
+
+/// Which marks a case accounts for.
+#[derive(Clone, Debug)]
+pub(crate) struct Explains {
+    /// On these paths; empty: on every path.
+    pub(crate) paths: Vec<PathId>,
+    pub(crate) stages: &'static [Stage],
+    /// Only logons of this account, in these forms (empty: any).
+    pub(crate) logons_of: Option<(parallax_model::AccountId, Vec<parallax_model::NameForm>)>,
+}
+
+impl Explains {
+    pub(crate) fn path(path: &PathId, stages: &'static [Stage]) -> Self {
+        Self { paths: vec![path.clone()], stages, logons_of: None }
+    }
+
+    pub(crate) fn covers(&self, mark: &Mark) -> bool {
+        let is_path = self.paths.is_empty() || self.paths.contains(&mark.path);
+        let is_account = match (&self.logons_of, &mark.account) {
+            (Some((account, forms)), Some((it, form))) => {
+                account == it && (forms.is_empty() || forms.contains(form))
+            }
+            (Some(_), None) | (None, _) => true,
+        };
+        is_path && is_account && self.stages.contains(&mark.stage)
+    }
+}

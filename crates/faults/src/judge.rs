@@ -1,0 +1,388 @@
+//! From claims to a verdict: standings, the smallest set that explains every failing path, and what is left.
+//!
+//! INVARIANT: the same evidence gives the same diagnosis, whatever the order of its paths.
+//! INVARIANT: an inferred fault is never confirmed; nothing is healthy while something relevant is open.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parallax_model::{
+    Diagnosis, Evidence, EvidenceRef, FaultId, Finding, Look, Need, OpenFault, PathCondition,
+    PathId, Place, Purpose, Role, RuledOut, Standing, TextPlace, Unexplained, Verdict,
+};
+
+use crate::causes;
+use crate::claim::Claim;
+use crate::claims;
+use crate::condition::{self, Mark};
+use crate::fault::{Basis, Case, Fault, Layer};
+use crate::logon;
+use crate::seen::{Seen, Spot, logon_of};
+use crate::{difference, matrix};
+
+/// The most references kept of one finding; more say nothing new.
+const EVIDENCE_MAX: usize = 24;
+
+/// Judges everything known. Pure: no clock, no order dependence, no panic on any evidence.
+pub fn diagnose(evidence: &Evidence) -> Diagnosis {
+    let seen = Seen::new(evidence);
+    let marks = condition::marks(&seen);
+    let judged: Vec<Judged> = causes::ALL.iter().map(|fault| judge(fault, &seen, &marks)).collect();
+    let mut findings = findings(&seen, &judged, &marks);
+    order(&mut findings, &judged, &marks);
+    let open = open_faults(&judged, &marks, &findings);
+    let gaps = gaps(&seen, &open);
+    let verdict = verdict(&seen, &findings, &open, &marks);
+    Diagnosis {
+        verdict,
+        ruled_out: judged.iter().filter_map(Judged::ruled_out).collect(),
+        unexplained: unexplained(&judged, &findings, &marks),
+        first_difference: difference::first(&seen),
+        matrix: matrix::rows(&seen, &marks),
+        notes: causes::notes(&seen),
+        open,
+        gaps,
+        findings,
+    }
+}
+
+/// A fault with everything its cases came to.
+struct Judged {
+    id: FaultId,
+    layer: Layer,
+    standing: Option<Standing>,
+    /// Cases of the best standing.
+    cases: Vec<(Case, Vec<EvidenceRef>)>,
+    firmer_needs: Vec<Need>,
+    covers: BTreeSet<usize>,
+    /// What open cases have and need, and which marks they could explain.
+    open: Option<(Vec<EvidenceRef>, Vec<Need>, BTreeSet<usize>)>,
+    against: Vec<EvidenceRef>,
+    applies: bool,
+}
+
+fn judge(fault: &Fault, seen: &Seen<'_>, marks: &[Mark]) -> Judged {
+    let mut judged = Judged {
+        id: fault.id,
+        layer: fault.layer,
+        standing: None,
+        cases: Vec::new(),
+        firmer_needs: Vec::new(),
+        covers: BTreeSet::new(),
+        open: None,
+        against: Vec::new(),
+        applies: false,
+    };
+    for case in (fault.cases)(seen) {
+        judged.applies = true;
+        let could = covered(&case, marks);
+        match stand(fault.basis, &case) {
+            Stand::There(standing, references, needs) => {
+                if judged.standing.is_none_or(|best| standing > best) {
+                    judged.standing = Some(standing);
+                    judged.cases.clear();
+                    judged.firmer_needs.clear();
+                    judged.covers.clear();
+                }
+                if judged.standing == Some(standing) {
+                    judged.covers.extend(could);
+                    extend_new(&mut judged.firmer_needs, needs);
+                    judged.cases.push((case, references));
+                }
+            }
+            Stand::Open(references, needs) => {
+                let (all, wanted, marks) = judged.open.get_or_insert_default();
+                extend_new(all, references);
+                extend_new(wanted, needs);
+                marks.extend(could);
+            }
+            Stand::Out(references) => extend_new(&mut judged.against, references),
+        }
+    }
+    judged
+}
+
+enum Stand {
+    /// With what would make it firmer.
+    There(Standing, Vec<EvidenceRef>, Vec<Need>),
+    Open(Vec<EvidenceRef>, Vec<Need>),
+    Out(Vec<EvidenceRef>),
+}
+
+fn stand(basis: Basis, case: &Case) -> Stand {
+    let references = match &case.must {
+        Claim::Fails(against) => return Stand::Out(against.clone()),
+        Claim::Unknown { seen, needs } => {
+            let mut needs = needs.clone();
+            if let Claim::Unknown { needs: more, .. } = &case.firmer {
+                extend_new(&mut needs, more.clone());
+            }
+            return Stand::Open(seen.clone(), needs);
+        }
+        Claim::Holds(references) => references.clone(),
+    };
+    let at_most = if basis == Basis::Inferred { Standing::Likely } else { case.at_most };
+    match &case.firmer {
+        Claim::Fails(against) => Stand::Out(against.clone()),
+        Claim::Unknown { needs, .. } => Stand::There(Standing::Likely, references, needs.clone()),
+        Claim::Holds(more) => {
+            let mut references = references;
+            extend_new(&mut references, more.clone());
+            Stand::There(at_most, references, Vec::new())
+        }
+    }
+}
+
+fn covered(case: &Case, marks: &[Mark]) -> BTreeSet<usize> {
+    marks
+        .iter()
+        .enumerate()
+        .filter(|(_, mark)| case.explains.covers(mark))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+fn extend_new<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
+    for it in more {
+        if list.len() < EVIDENCE_MAX && !list.contains(&it) {
+            list.push(it);
+        }
+    }
+}
+
+impl Judged {
+    /// Where a client meets it: the role of the endpoint, then the layer.
+    fn rank(&self) -> (Role, Layer) {
+        let role = self.cases.iter().map(|(case, _)| case.role).min().unwrap_or(Role::Control);
+        (role, self.layer)
+    }
+
+    fn ruled_out(&self) -> Option<RuledOut> {
+        let is_out = self.applies
+            && self.standing.is_none()
+            && self.open.is_none()
+            && !self.against.is_empty();
+        is_out.then(|| RuledOut { fault: self.id, by: self.against.clone() })
+    }
+}
+
+fn findings(seen: &Seen<'_>, judged: &[Judged], marks: &[Mark]) -> Vec<Finding> {
+    judged
+        .iter()
+        .filter_map(|it| {
+            let standing = it.standing?;
+            let mut evidence = Vec::new();
+            for (_, references) in &it.cases {
+                extend_new(&mut evidence, references.clone());
+            }
+            let mut explains: Vec<PathId> =
+                it.covers.iter().map(|index| marks[*index].path.clone()).collect();
+            explains.sort();
+            explains.dedup();
+            Some(Finding {
+                fault: it.id,
+                standing,
+                latent: false,
+                explains,
+                evidence,
+                needs: it.firmer_needs.clone(),
+                places: places(seen, it),
+            })
+        })
+        .collect()
+}
+
+fn places(seen: &Seen<'_>, judged: &Judged) -> BTreeMap<TextPlace, String> {
+    let mut places = judged.cases.first().map(|(case, _)| case.places.clone()).unwrap_or_default();
+    if let Some(external) =
+        seen.evidence.target.endpoints.iter().find(|it| it.role == Role::External)
+    {
+        places.entry(TextPlace::Published).or_insert_with(|| external.host.clone());
+    }
+    places
+}
+
+/// Puts the blocking finding first and marks the others latent.
+fn order(findings: &mut [Finding], judged: &[Judged], marks: &[Mark]) {
+    let of = |finding: &Finding| judged.iter().find(|it| it.id == finding.fault);
+    let chosen = smallest_explanation(judged, marks);
+    findings.sort_by_key(|finding| {
+        let judged = of(finding);
+        (
+            !chosen.contains(&finding.fault),
+            std::cmp::Reverse(finding.standing),
+            judged.map(Judged::rank),
+            finding.fault,
+        )
+    });
+    for (place, finding) in findings.iter_mut().enumerate() {
+        finding.latent = place > 0;
+    }
+}
+
+/// The smallest set of confirmed faults that explains as many marks as confirmed faults can; likely ones where no
+/// confirmed one explains anything. Of equal sets the one that a client meets first.
+fn smallest_explanation(judged: &[Judged], marks: &[Mark]) -> BTreeSet<FaultId> {
+    let with = |standing| {
+        let mut found: Vec<&Judged> =
+            judged.iter().filter(|it| it.standing == Some(standing)).collect();
+        found.sort_by_key(|it| (it.rank(), it.id));
+        found
+    };
+    for standing in [Standing::Confirmed, Standing::Likely] {
+        let candidates = with(standing);
+        if !candidates.is_empty()
+            && (marks.is_empty() || candidates.iter().any(|it| !it.covers.is_empty()))
+        {
+            return smallest_cover(&candidates);
+        }
+    }
+    let rest = with(Standing::Confirmed);
+    rest.first().map(|it| it.id).into_iter().collect()
+}
+
+/// The catalogue has few enough faults at one standing for trying every subset of those that explain something.
+fn smallest_cover(candidates: &[&Judged]) -> BTreeSet<FaultId> {
+    const TRIED_MAX: usize = 12;
+    let useful: Vec<&&Judged> =
+        candidates.iter().filter(|it| !it.covers.is_empty()).take(TRIED_MAX).collect();
+    if useful.is_empty() {
+        return candidates.first().map(|it| it.id).into_iter().collect();
+    }
+    let all: BTreeSet<usize> = useful.iter().flat_map(|it| it.covers.iter().copied()).collect();
+    let members = |bits: u32| {
+        useful
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| bits & (1 << index) != 0)
+            .map(|(_, it)| **it)
+    };
+    let best = (1u32..(1 << useful.len()))
+        .filter(|bits| {
+            members(*bits).flat_map(|it| it.covers.iter().copied()).collect::<BTreeSet<_>>() == all
+        })
+        .min_by_key(|bits| {
+            (bits.count_ones(), members(*bits).map(|it| (it.rank(), it.id)).collect::<Vec<_>>())
+        });
+    best.map(|bits| members(bits).map(|it| it.id).collect()).unwrap_or_default()
+}
+
+/// Faults that are open and matter: they could explain a failing path that no finding explains, or something already
+/// speaks for them and a logon would tell.
+fn open_faults(judged: &[Judged], marks: &[Mark], findings: &[Finding]) -> Vec<OpenFault> {
+    let explained = explained(judged, findings);
+    let is_left = |index: &usize| !explained.contains(index);
+    let mut open: Vec<(bool, &Judged, OpenFault)> = judged
+        .iter()
+        .filter(|it| it.standing.is_none())
+        .filter_map(|it| {
+            let (evidence, needs, could) = it.open.as_ref()?;
+            let explains_something = could.iter().any(is_left) && !marks.is_empty();
+            let is_promising = !evidence.is_empty() && needs.iter().any(|need| need.logons() > 0);
+            let fault =
+                OpenFault { fault: it.id, evidence: evidence.clone(), needs: needs.clone() };
+            (explains_something || is_promising).then_some((explains_something, it, fault))
+        })
+        .collect();
+    open.sort_by_key(|(explains, judged, fault)| {
+        (!explains, std::cmp::Reverse(fault.evidence.len()), judged.layer, fault.fault)
+    });
+    open.into_iter().map(|(_, _, fault)| fault).collect()
+}
+
+fn explained(judged: &[Judged], findings: &[Finding]) -> BTreeSet<usize> {
+    judged
+        .iter()
+        .filter(|it| findings.iter().any(|finding| finding.fault == it.id))
+        .flat_map(|it| it.covers.iter().copied())
+        .collect()
+}
+
+fn unexplained(judged: &[Judged], findings: &[Finding], marks: &[Mark]) -> Vec<Unexplained> {
+    let explained = explained(judged, findings);
+    let mut left: BTreeMap<PathId, Vec<EvidenceRef>> = BTreeMap::new();
+    for (index, mark) in marks.iter().enumerate() {
+        if !explained.contains(&index) {
+            left.entry(mark.path.clone()).or_default().push(mark.reference.clone());
+        }
+    }
+    left.into_iter().map(|(path, evidence)| Unexplained { path, evidence }).collect()
+}
+
+fn verdict(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault], marks: &[Mark]) -> Verdict {
+    if let Some(first) = findings.first() {
+        return Verdict::Fault { fault: first.fault, standing: first.standing };
+    }
+    let is_green = marks.is_empty() && open.is_empty() && is_proven_healthy(seen, marks);
+    if is_green { Verdict::Healthy } else { Verdict::Undetermined }
+}
+
+/// No path fails, none is hidden from us, and a subject account was accepted on each published endpoint from the
+/// outermost vantage.
+fn is_proven_healthy(seen: &Seen<'_>, marks: &[Mark]) -> bool {
+    let is_hidden = |spot: &Spot<'_>| {
+        spot.endpoint.role != Role::Control
+            && spot.is_seen()
+            && condition::condition(seen, spot, marks) == PathCondition::Unknown
+    };
+    let mut published =
+        seen.evidence.target.endpoints.iter().filter(|it| it.role == Role::External).peekable();
+    published.peek().is_some()
+        && !seen.paths.iter().any(is_hidden)
+        && published.all(|endpoint| {
+            seen.with_role(Role::External)
+                .filter(|spot| {
+                    spot.endpoint.name == endpoint.name
+                        && Some(spot.vantage.zone) == seen.outermost_zone(endpoint)
+                })
+                .any(|spot| is_subject_accepted(seen, spot))
+        })
+}
+
+fn is_subject_accepted(seen: &Seen<'_>, spot: &Spot<'_>) -> bool {
+    seen.accounts(Purpose::Subject).any(|account| {
+        spot.logons(&account.id).iter().any(|met| {
+            logon_of(met.exchange).is_some_and(|(_, _, place)| place == Place::ActiveSync)
+                && met.answer().is_some_and(logon::is_active_sync)
+        })
+    })
+}
+
+/// What is missing for calling it healthy, and who would have to look where an open fault needs it.
+fn gaps(seen: &Seen<'_>, open: &[OpenFault]) -> Vec<Need> {
+    let mut gaps: Vec<Need> = Vec::new();
+    for endpoint in seen.evidence.target.endpoints.iter().filter(|it| it.role == Role::External) {
+        let outermost = seen.outermost_zone(endpoint);
+        let spots: Vec<&Spot<'_>> = seen
+            .with_role(Role::External)
+            .filter(|spot| {
+                spot.endpoint.name == endpoint.name && Some(spot.vantage.zone) == outermost
+            })
+            .collect();
+        if spots.iter().any(|spot| is_subject_accepted(seen, spot)) {
+            continue;
+        }
+        let Some(answering) = spots.iter().find(|spot| claims::is_answering(spot)) else {
+            if let Some(zone) = outermost.filter(|_| !spots.iter().any(|it| it.is_seen())) {
+                extend_new(&mut gaps, vec![Need::Vantage { zone }]);
+            }
+            continue;
+        };
+        let subject = seen.accounts(Purpose::Subject).find(|it| it.has_password);
+        let need = match subject.and_then(|account| Some((account, account.first_name()?))) {
+            Some((account, name)) => {
+                let look = Look::logon(account.id.clone(), name.form, Place::ActiveSync);
+                Need::Logon { path: answering.path.clone(), look }
+            }
+            None => Need::Subject,
+        };
+        extend_new(&mut gaps, vec![need]);
+    }
+    for need in open
+        .iter()
+        .flat_map(|it| &it.needs)
+        .filter(|it| matches!(it, Need::Vantage { .. } | Need::Witness))
+    {
+        extend_new(&mut gaps, vec![need.clone()]);
+    }
+    gaps
+}

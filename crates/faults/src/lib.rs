@@ -1,0 +1,34 @@
+//! The catalogue of faults and the differential engine: evidence in, diagnosis out.
+//!
+//! Absent on purpose: sockets, clocks, async, logging, the wire. Facts are made at the edge, opinions here.
+//!
+//! INVARIANT: pure functions over [`parallax_model::Evidence`]; the same evidence gives the same diagnosis.
+//! INVARIANT: the limit of our own tools, and the silence of an agent, are never evidence against the target.
+
+mod calendar;
+mod causes;
+mod claim;
+mod claims;
+mod condition;
+mod difference;
+mod fault;
+mod judge;
+mod logon;
+mod matrix;
+mod responder;
+mod seen;
+mod texts;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Basis, Era, Fault, Layer, Owner};
+pub use judge::diagnose;
+pub use logon::{LogonOutcome, classify, cost};
+pub use texts::{Language, Text, text};
+
+/// Every fault of the catalogue, in the order in which a request meets the layers.
+pub fn catalogue() -> &'static [Fault] {
+    &causes::ALL
+}

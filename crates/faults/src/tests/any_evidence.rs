@@ -1,0 +1,138 @@
+//! Rules for evidence of any kind: no panic, no dependence on order, no verdict out of silence.
+
+use parallax_model::{Generation, Report, Round, Silence, Verdict};
+use proptest::prelude::{
+    Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
+
+use super::notation::evidence;
+
+fn word() -> impl Strategy<Value = String> {
+    let status = prop_oneof![
+        Just("200"),
+        Just("200-"),
+        Just("204"),
+        Just("301"),
+        Just("302"),
+        Just("401"),
+        Just("401:Basic"),
+        Just("401:NTLM+Basic"),
+        Just("401:Negotiate+NTLM+Basic"),
+        Just("401:Bearer"),
+        Just("401+fe"),
+        Just("403"),
+        Just("403+fe+slow"),
+        Just("404"),
+        Just("405"),
+        Just("451"),
+        Just("500"),
+        Just("502"),
+        Just("503")
+    ];
+    let what = prop_oneof![
+        Just("OPTIONS"),
+        Just("GET"),
+        Just("OWA"),
+        Just("AD"),
+        Just("nobody"),
+        Just("logon:anna"),
+        Just("logon:pilot"),
+        Just("logon:anna:bare"),
+        Just("logon:anna:mail")
+    ];
+    prop_oneof![
+        6 => (what, status).prop_map(|(what, status)| format!("{what}={status}")),
+        1 => prop_oneof![
+            Just("dns=nxdomain"), Just("dns=servfail"), Just("tcp=timeout"), Just("tcp=refused"), Just("tls=expired"), Just("tls=name"),
+            Just("tls=leaf"), Just("silent")
+        ].prop_map(str::to_owned),
+    ]
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let path = prop_oneof![
+        Just("ext published"),
+        Just("dmz published"),
+        Just("cas published"),
+        Just("dmz cas1"),
+        Just("cas cas1"),
+        Just("be cas1"),
+        Just("cas be03"),
+        Just("be be03")
+    ];
+    (path, prop::collection::vec(word(), 0..6))
+        .prop_map(|(path, words)| format!("{path} {}", words.join(" ")))
+}
+
+/// At most one line per path and round, as the controller guarantees.
+fn lines() -> impl Strategy<Value = Vec<(u32, String)>> {
+    prop::collection::vec((1u32..=4, line()), 0..14).prop_map(|mut lines| {
+        let key = |(round, line): &(u32, String)| {
+            (*round, line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        };
+        lines.sort_by_key(key);
+        lines.dedup_by_key(|it| key(it));
+        lines
+    })
+}
+
+fn generation() -> impl Strategy<Value = Generation> {
+    prop_oneof![
+        Just(Generation::Exchange2007),
+        Just(Generation::Exchange2010),
+        Just(Generation::Exchange2016),
+        Just(Generation::Online)
+    ]
+}
+
+fn written(lines: &[(u32, String)]) -> String {
+    let lines: Vec<String> = lines.iter().map(|(round, line)| format!("{round} {line}")).collect();
+    lines.join(
+        "
+",
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_paths_never_matters(generation in generation(), lines in lines(), seed in any::<u64>()) {
+        let straight = evidence(generation, &written(&lines));
+        let mut shuffled = straight.clone();
+        for Round { reports, .. } in &mut shuffled.rounds {
+            let turn = usize::try_from(seed % 97).unwrap_or(0);
+            if !reports.is_empty() {
+                let by = turn % reports.len();
+                reports.rotate_left(by);
+            }
+            if seed % 2 == 0 {
+                reports.reverse();
+            }
+        }
+        shuffled.vantages.reverse();
+        prop_assert_eq!(crate::diagnose(&straight), crate::diagnose(&shuffled));
+    }
+
+    /// Silence everywhere says nothing at all.
+    #[test]
+    fn silence_is_undetermined(generation in generation(), lines in lines()) {
+        let mut silent = evidence(generation, &written(&lines));
+        for report in silent.rounds.iter_mut().flat_map(|round| &mut round.reports) {
+            report.report = Report::Silent(Silence::Late);
+        }
+        let diagnosis = crate::diagnose(&silent);
+        prop_assert_eq!(diagnosis.verdict, Verdict::Undetermined);
+        prop_assert!(diagnosis.findings.is_empty());
+    }
+
+    /// A finding always shows its evidence, and nothing is both found and ruled out or open.
+    #[test]
+    fn findings_have_evidence_and_one_standing(generation in generation(), lines in lines()) {
+        let diagnosis = crate::diagnose(&evidence(generation, &written(&lines)));
+        for finding in &diagnosis.findings {
+            prop_assert!(!finding.evidence.is_empty(), "{}", finding.fault);
+            prop_assert!(!diagnosis.ruled_out.iter().any(|it| it.fault == finding.fault));
+            prop_assert!(!diagnosis.open.iter().any(|it| it.fault == finding.fault));
+        }
+        prop_assert!(diagnosis.findings.iter().skip(1).all(|it| it.latent));
+    }
+}
