@@ -1,0 +1,304 @@
+//! The rounds after the first: only what separates the faults still open, a logon being far dearer than time.
+//!
+//! INVARIANT: the first logon of an account goes alone, on the first open rung of its ladder; other paths get the secret
+//! only after it succeeded, one after another.
+//! INVARIANT: a refused logon is an account's last in this diagnosis.
+
+use std::collections::BTreeMap;
+
+use parallax_faults::{LogonOutcome, classify, cost};
+use parallax_model::{
+    Account, AccountId, Credential, Diagnosis, Evidence, Generation, Look, Need, PathId, Place,
+    Role, UserName,
+};
+
+use super::ladder::{Rung, anonymous, is_open, ladder, sights};
+use super::{AccountBudget, HeldLogon, NextRound, Proposal, ProposedLogon, ROUNDS_MAX};
+
+/// What to ask after `round` rounds.
+pub fn next_round(
+    evidence: &Evidence,
+    diagnosis: &Diagnosis,
+    budgets: &[AccountBudget],
+    round: u32,
+) -> NextRound {
+    let mut next = NextRound::default();
+    let wanted = wanted(diagnosis);
+    let is_last = round >= ROUNDS_MAX;
+    for account in by_urgency(evidence, &wanted) {
+        let Some(budget) = budgets.iter().find(|it| it.account == account.id) else { continue };
+        let wants: Vec<&(PathId, Look)> =
+            wanted.iter().filter(|(_, look)| account_of(look) == Some(&account.id)).collect();
+        logon_for(evidence, account, budget, &wants, is_last, &mut next);
+    }
+    if !is_last {
+        free_looks(evidence, diagnosis, &mut next);
+    }
+    if !diagnosis.findings.is_empty() {
+        hold_health(diagnosis, budgets, &mut next);
+    }
+    next
+}
+
+/// A logon that would have proven health, and that a refused one now forbids: said, not silently left out.
+fn hold_health(diagnosis: &Diagnosis, budgets: &[AccountBudget], next: &mut NextRound) {
+    for need in &diagnosis.gaps {
+        let Need::Logon { path, look } = need else { continue };
+        let Some(account) = account_of(look) else { continue };
+        let is_spent = budgets.iter().any(|it| it.account == *account && it.refused_here > 0);
+        if is_spent && !next.held.iter().any(|it| it.path == *path && it.account == *account) {
+            let reason = "one refused logon per account and diagnosis".to_owned();
+            next.held.push(HeldLogon { path: path.clone(), account: account.clone(), reason });
+        }
+    }
+}
+
+/// Logons that would decide something, the most useful first: open faults, then likely ones that could be firm, then what
+/// is missing for calling it healthy. Once something is found, health is no longer asked for.
+fn wanted(diagnosis: &Diagnosis) -> Vec<(PathId, Look)> {
+    let open = diagnosis.open.iter().flat_map(|it| &it.needs);
+    let firmer = diagnosis.findings.iter().flat_map(|it| &it.needs);
+    let mut wanted = Vec::new();
+    let health = diagnosis.gaps.iter().filter(|_| diagnosis.findings.is_empty());
+    for need in open.chain(firmer).chain(health) {
+        if let Need::Logon { path, look } = need {
+            let want = (path.clone(), look.clone());
+            if !wanted.contains(&want) {
+                wanted.push(want);
+            }
+        }
+    }
+    wanted
+}
+
+fn account_of(look: &Look) -> Option<&AccountId> {
+    match &look.credential {
+        Credential::Account { account, .. } => Some(account),
+        Credential::None | Credential::NtlmType1 | Credential::ImpossibleUser => None,
+    }
+}
+
+/// Accounts for which something is wanted, in the order of the wants.
+fn by_urgency<'e>(evidence: &'e Evidence, wanted: &[(PathId, Look)]) -> Vec<&'e Account> {
+    let mut accounts: Vec<&Account> = Vec::new();
+    for (_, look) in wanted {
+        let account =
+            account_of(look).and_then(|id| evidence.accounts.iter().find(|it| it.id == *id));
+        if let Some(account) = account.filter(|it| !accounts.iter().any(|known| known.id == it.id))
+        {
+            accounts.push(account);
+        }
+    }
+    accounts
+}
+
+/// At most one logon of an account in a round; what is wanted and may not be is held, with the reason.
+fn logon_for(
+    evidence: &Evidence,
+    account: &Account,
+    budget: &AccountBudget,
+    wants: &[&(PathId, Look)],
+    is_last: bool,
+    next: &mut NextRound,
+) {
+    let hold = |path: &PathId, reason: String| HeldLogon {
+        path: path.clone(),
+        account: account.id.clone(),
+        reason,
+    };
+    if let Some(reason) =
+        never(account, budget).or_else(|| is_last.then(|| format!("{ROUNDS_MAX} rounds are over")))
+    {
+        next.held.extend(wants.iter().map(|(path, _)| hold(path, reason.clone())));
+        return;
+    }
+    let has_proof = is_proven(evidence, account);
+    let mut reasons: Vec<HeldLogon> = Vec::new();
+    let candidates =
+        if has_proof { along_wants(account, wants) } else { first_rungs(evidence, account) };
+    if candidates.is_empty() {
+        let reason = "no path can carry the secret: certificate not trusted, or plain HTTP without allow_plaintext_logon";
+        next.held.extend(wants.iter().map(|(path, _)| hold(path, reason.to_owned())));
+        return;
+    }
+    for (rung, name) in candidates {
+        if !is_open(evidence, &rung) {
+            reasons.push(hold(
+                &rung.path,
+                "the box that asks is not known to accept this logon".to_owned(),
+            ));
+            continue;
+        }
+        let price = cost(evidence, &rung.path);
+        match forbidden(budget, price) {
+            Some(reason) => reasons.push(hold(&rung.path, reason)),
+            None => {
+                next.proposals.push(proposal(evidence, account, rung, name, price, has_proof));
+                return;
+            }
+        }
+    }
+    next.held.append(&mut reasons);
+}
+
+/// Why no logon of this account is made at all.
+fn never(account: &Account, budget: &AccountBudget) -> Option<String> {
+    if !account.secret_is_ascii {
+        return Some("the secret is not ASCII: two encodings make two attempts".to_owned());
+    }
+    if budget.refused_here > 0 {
+        return Some("one refused logon per account and diagnosis".to_owned());
+    }
+    budget
+        .ended_here
+        .then(|| "an earlier logon came to nothing that proves it right or wrong".to_owned())
+}
+
+/// Why a logon at this price is not made.
+pub(super) fn forbidden(budget: &AccountBudget, price: u32) -> Option<String> {
+    if let Some(reason) = &budget.frozen {
+        return Some(format!("frozen: {reason}"));
+    }
+    if budget.breaker_open {
+        return Some("the secret was refused before: rotate it or release the account".to_owned());
+    }
+    (price > budget.left).then(|| {
+        format!("it may cost {price} counts and {} are left: declare the lockout threshold, logon_cost or connect", budget.left)
+    })
+}
+
+/// An accepted logon of the same secret in this diagnosis, whatever the service then did.
+fn is_proven(evidence: &Evidence, account: &Account) -> bool {
+    evidence.rounds.iter().flat_map(|round| &round.reports).any(|report| {
+        let sight = report.report.seen();
+        sight.into_iter().flat_map(|it| &it.observations).flat_map(|it| &it.exchanges).any(
+            |exchange| {
+                account_of(&exchange.look) == Some(&account.id)
+                    && classify(evidence, &report.path, exchange) == LogonOutcome::Accepted
+            },
+        )
+    })
+}
+
+/// After proof: exactly what is wanted, each at its own price.
+fn along_wants(account: &Account, wants: &[&(PathId, Look)]) -> Vec<(Rung, UserName)> {
+    wants
+        .iter()
+        .filter_map(|(path, look)| {
+            let Credential::Account { form, .. } = &look.credential else { return None };
+            let name = account.names.iter().find(|name| name.form == *form)?.clone();
+            Some((Rung { path: path.clone(), place: look.place }, name))
+        })
+        .collect()
+}
+
+/// Before proof: the ladder, with the best form of the name.
+fn first_rungs(evidence: &Evidence, account: &Account) -> Vec<(Rung, UserName)> {
+    let Some(name) = account.first_name() else { return Vec::new() };
+    ladder(&evidence.target, &evidence.vantages, account)
+        .into_iter()
+        .filter(|rung| is_open(evidence, rung))
+        .map(|rung| (rung, name.clone()))
+        .collect()
+}
+
+fn proposal(
+    evidence: &Evidence,
+    account: &Account,
+    rung: Rung,
+    name: UserName,
+    cost: u32,
+    has_proof: bool,
+) -> Proposal {
+    let only_address = answering_address(evidence, &rung);
+    let reaches_back_end = reaches_back_end(evidence, account, &rung);
+    Proposal {
+        looks: vec![anonymous(rung.place)],
+        logon: Some(ProposedLogon {
+            account: account.id.clone(),
+            name,
+            place: rung.place,
+            cost,
+            has_proof,
+            reaches_back_end,
+        }),
+        path: rung.path,
+        only_address,
+    }
+}
+
+/// The first address that answered the anonymous question: the secret goes where a round before looked.
+fn answering_address(evidence: &Evidence, rung: &Rung) -> Option<std::net::IpAddr> {
+    let look = anonymous(rung.place);
+    sights(evidence, &rung.path)
+        .into_iter()
+        .flat_map(|it| &it.observations)
+        .find(|it| {
+            it.exchanges
+                .iter()
+                .any(|exchange| exchange.look == look && exchange.outcome.done().is_some())
+        })
+        .map(|it| it.address.ip())
+}
+
+/// Whether a CAS may pass this logon on to a back end of another generation. A mailbox known to be of the front's own
+/// generation ends there.
+fn reaches_back_end(evidence: &Evidence, account: &Account, rung: &Rung) -> bool {
+    let Some(endpoint) = evidence.target.endpoint(&rung.path.endpoint) else { return true };
+    let generation = endpoint.generation.or(evidence.target.generation);
+    let proxies = !generation.is_some_and(Generation::is_2013_or_later)
+        && generation != Some(Generation::Online);
+    matches!(endpoint.role, Role::External | Role::Cas)
+        && rung.place == Place::ActiveSync
+        && proxies
+        && (account.mailbox.is_none() || account.mailbox != generation)
+}
+
+/// Free looks that an open or likely fault waits for; a user name that cannot exist at most once per endpoint, and never at
+/// Exchange Online.
+fn free_looks(evidence: &Evidence, diagnosis: &Diagnosis, next: &mut NextRound) {
+    let needs = diagnosis
+        .open
+        .iter()
+        .flat_map(|it| &it.needs)
+        .chain(diagnosis.findings.iter().flat_map(|it| &it.needs));
+    let mut asked: BTreeMap<PathId, Vec<Look>> = BTreeMap::new();
+    for need in needs {
+        let Need::Look { path, look } = need else { continue };
+        let is_known = sights(evidence, path)
+            .into_iter()
+            .flat_map(|it| &it.observations)
+            .flat_map(|it| &it.exchanges)
+            .any(|it| it.look == *look);
+        let is_reporting = !sights(evidence, path).is_empty();
+        let is_spent = *look == Look::IMPOSSIBLE_USER
+            && (is_impossible_user_spent(evidence, path)
+                || asked
+                    .iter()
+                    .any(|(it, looks)| it.endpoint == path.endpoint && looks.contains(look)));
+        if !is_known && is_reporting && !is_spent {
+            let looks = asked.entry(path.clone()).or_default();
+            if !looks.contains(look) {
+                looks.push(look.clone());
+            }
+        }
+    }
+    for (path, looks) in asked {
+        next.proposals.push(Proposal { path, looks, logon: None, only_address: None });
+    }
+}
+
+fn is_impossible_user_spent(evidence: &Evidence, path: &PathId) -> bool {
+    let endpoint = evidence.target.endpoint(&path.endpoint);
+    let generation = endpoint.and_then(|it| it.generation).or(evidence.target.generation);
+    generation == Some(Generation::Online)
+        || evidence
+            .rounds
+            .iter()
+            .flat_map(|round| &round.reports)
+            .filter(|it| it.path.endpoint == path.endpoint)
+            .filter_map(|it| it.report.seen())
+            .flat_map(|it| &it.observations)
+            .flat_map(|it| &it.exchanges)
+            .any(|it| it.look.credential == Credential::ImpossibleUser)
+}
