@@ -1,0 +1,222 @@
+//! Diagnoses: accepted, brought forward, ended once, listed newest first.
+//!
+//! Absent on purpose: judging, and deciding what an interrupted diagnosis came to.
+//!
+//! INVARIANT: the final diagnosis and its last event are one commit; after it nothing changes.
+//! INVARIANT: an accepted diagnosis is on disk, and found again after a restart until it ended.
+
+use parallax_model::{DiagnosisId, TargetId};
+use parallax_wire::pb;
+use pb::watch_diagnosis_response::Event;
+use prost::Message as _;
+
+use crate::clock::timestamp;
+use crate::error::During as _;
+use crate::page::page;
+use crate::request::{Answer, RequestKey};
+use crate::write::{Write, decode};
+use crate::{Kind, Page, PageRequest, Store, StoreError};
+
+const LIST: &str = "diagnoses";
+
+/// What ending a diagnosis left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    pub diagnosis: pb::Diagnosis,
+    /// The last event, with its sequence number, for those who watch now.
+    pub event: pb::WatchDiagnosisResponse,
+}
+
+impl Store {
+    /// Accepts a diagnosis as pending. `diagnosis.target` is `targets/{id}`, `diagnosis.principal` is who asks.
+    pub async fn create_diagnosis(
+        &self,
+        id: &DiagnosisId,
+        diagnosis: pb::Diagnosis,
+        request: Option<&RequestKey>,
+    ) -> Result<Answer<pb::Diagnosis>, StoreError> {
+        let mut write = self.core.write("create diagnosis").await?;
+        let (operation, now_ms) = (write.operation, write.now_ms);
+        if let Some(before) = write.replay(request, Kind::Diagnosis).await? {
+            return Ok(Answer::Replayed(before));
+        }
+        let diagnosis = pb::Diagnosis {
+            name: format!("diagnoses/{id}"),
+            state: pb::diagnosis::State::Pending.into(),
+            create_time: Some(timestamp(now_ms)),
+            end_time: None,
+            ..diagnosis
+        };
+        let created = sqlx::query(
+            "INSERT INTO diagnosis (id, target, principal, state, create_ms, summary, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(id.as_str())
+        .bind(diagnosis.target.strip_prefix("targets/").unwrap_or(&diagnosis.target))
+        .bind(&diagnosis.principal)
+        .bind(diagnosis.state)
+        .bind(now_ms)
+        .bind(summary(&diagnosis).encode_to_vec())
+        .bind(diagnosis.encode_to_vec())
+        .execute(write.connection())
+        .await
+        .during(operation)?;
+        if created.rows_affected() == 0 {
+            let id = id.as_str().to_owned();
+            return Err(StoreError::AlreadyExists { operation, kind: Kind::Diagnosis, id });
+        }
+        write.remember(request, &diagnosis).await?;
+        write.commit().await?;
+        Ok(Answer::Done(diagnosis))
+    }
+
+    /// Gets one diagnosis, as it was last brought forward.
+    pub async fn diagnosis(&self, id: &DiagnosisId) -> Result<pb::Diagnosis, StoreError> {
+        const OPERATION: &str = "get diagnosis";
+        let found: Option<(Vec<u8>,)> = sqlx::query_as("SELECT body FROM diagnosis WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.core.reader)
+            .await
+            .during(OPERATION)?;
+        let (body,) = found.ok_or_else(|| missing(OPERATION, id))?;
+        decode(&body, OPERATION, Kind::Diagnosis, id.as_str())
+    }
+
+    /// Lists diagnoses without rounds and matrix, newest first; of one target, if one is given.
+    pub async fn list_diagnoses(
+        &self,
+        target: Option<&TargetId>,
+        request: &PageRequest,
+    ) -> Result<Page<pb::Diagnosis>, StoreError> {
+        const OPERATION: &str = "list diagnoses";
+        let list = target.map_or_else(|| LIST.to_owned(), |target| format!("{LIST} {target}"));
+        let (before_ms, before_id) = match request.after::<2>(&list, OPERATION)? {
+            Some([ms, id]) => {
+                let ms = ms.parse().map_err(|_| StoreError::PageToken { operation: OPERATION })?;
+                (ms, id)
+            }
+            None => (i64::MAX, String::new()),
+        };
+        let query = if target.is_some() {
+            "SELECT create_ms, id, summary FROM diagnosis
+              WHERE target = ? AND (create_ms, id) < (?, ?) ORDER BY create_ms DESC, id DESC LIMIT ?"
+        } else {
+            "SELECT create_ms, id, summary FROM diagnosis
+              WHERE ? IS NULL AND (create_ms, id) < (?, ?) ORDER BY create_ms DESC, id DESC LIMIT ?"
+        };
+        let rows: Vec<(i64, String, Vec<u8>)> = sqlx::query_as(query)
+            .bind(target.map(TargetId::as_str))
+            .bind(before_ms)
+            .bind(before_id)
+            .bind(request.rows() + 1)
+            .fetch_all(&self.core.reader)
+            .await
+            .during(OPERATION)?;
+        let key = |row: &(i64, String, Vec<u8>)| [row.0.to_string(), row.1.clone()];
+        page(rows, request, &list, key, |(_, id, body)| {
+            decode(&body, OPERATION, Kind::Diagnosis, &id)
+        })
+    }
+
+    /// Brings a diagnosis forward: state, plan, provisional verdict. Keyed by its `name`. `Ended` once it has ended.
+    pub async fn update_diagnosis(&self, diagnosis: &pb::Diagnosis) -> Result<(), StoreError> {
+        let mut write = self.core.write("update diagnosis").await?;
+        write.put_diagnosis(diagnosis, false).await?;
+        write.commit().await
+    }
+
+    /// Ends a diagnosis: its final form and its last event in one commit. `end_time` is set if it is not. The state has to
+    /// be a final one.
+    pub async fn finish_diagnosis(&self, diagnosis: pb::Diagnosis) -> Result<Finished, StoreError> {
+        let mut write = self.core.write("finish diagnosis").await?;
+        let now = timestamp(write.now_ms);
+        let diagnosis = pb::Diagnosis { end_time: diagnosis.end_time.or(Some(now)), ..diagnosis };
+        let id = id_of(&diagnosis).to_owned();
+        let event = pb::WatchDiagnosisResponse {
+            event: Some(Event::Diagnosis(diagnosis.clone())),
+            ..Default::default()
+        };
+        let event = write.append_event(&id, event).await?;
+        write.put_diagnosis(&diagnosis, true).await?;
+        write.commit().await?;
+        Ok(Finished { diagnosis, event })
+    }
+
+    /// For a start: every diagnosis that has not ended, oldest first, now in the state interrupted. They are not ended by
+    /// this: judge what is there and call [`Store::finish_diagnosis`]; until then the next start finds them again.
+    pub async fn mark_interrupted(&self) -> Result<Vec<pb::Diagnosis>, StoreError> {
+        let mut write = self.core.write("mark interrupted diagnoses").await?;
+        let operation = write.operation;
+        let rows: Vec<(String, Vec<u8>)> =
+            sqlx::query_as("SELECT id, body FROM diagnosis WHERE ended = 0 ORDER BY create_ms, id")
+                .fetch_all(write.connection())
+                .await
+                .during(operation)?;
+        let mut interrupted = Vec::with_capacity(rows.len());
+        for (id, body) in rows {
+            let diagnosis = pb::Diagnosis {
+                state: pb::diagnosis::State::Interrupted.into(),
+                ..decode(&body, operation, Kind::Diagnosis, &id)?
+            };
+            write.put_diagnosis(&diagnosis, false).await?;
+            interrupted.push(diagnosis);
+        }
+        write.commit().await?;
+        Ok(interrupted)
+    }
+}
+
+impl Write<'_> {
+    async fn put_diagnosis(
+        &mut self,
+        diagnosis: &pb::Diagnosis,
+        ended: bool,
+    ) -> Result<(), StoreError> {
+        let (operation, now_ms) = (self.operation, self.now_ms);
+        let id = id_of(diagnosis);
+        self.check_not_ended(id).await?;
+        sqlx::query(
+            "UPDATE diagnosis SET state = ?, end_ms = ?, ended = ?, summary = ?, body = ? WHERE id = ?",
+        )
+        .bind(diagnosis.state)
+        .bind(ended.then_some(now_ms))
+        .bind(ended)
+        .bind(summary(diagnosis).encode_to_vec())
+        .bind(diagnosis.encode_to_vec())
+        .bind(id)
+        .execute(self.connection())
+        .await
+        .during(operation)?;
+        Ok(())
+    }
+
+    /// `NotFound`, or `Ended`.
+    pub(crate) async fn check_not_ended(&mut self, id: &str) -> Result<(), StoreError> {
+        let operation = self.operation;
+        let found: Option<(bool,)> = sqlx::query_as("SELECT ended FROM diagnosis WHERE id = ?")
+            .bind(id)
+            .fetch_optional(self.connection())
+            .await
+            .during(operation)?;
+        match found {
+            Some((false,)) => Ok(()),
+            Some((true,)) => Err(StoreError::Ended { operation, id: id.to_owned() }),
+            None => {
+                Err(StoreError::NotFound { operation, kind: Kind::Diagnosis, id: id.to_owned() })
+            }
+        }
+    }
+}
+
+fn id_of(diagnosis: &pb::Diagnosis) -> &str {
+    diagnosis.name.strip_prefix("diagnoses/").unwrap_or(&diagnosis.name)
+}
+
+/// What a list shows: the large parts are left out.
+fn summary(diagnosis: &pb::Diagnosis) -> pb::Diagnosis {
+    pb::Diagnosis { rounds: Vec::new(), matrix: Vec::new(), ..diagnosis.clone() }
+}
+
+fn missing(operation: &'static str, id: &DiagnosisId) -> StoreError {
+    StoreError::NotFound { operation, kind: Kind::Diagnosis, id: id.as_str().to_owned() }
+}
