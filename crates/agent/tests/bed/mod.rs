@@ -1,0 +1,165 @@
+//! One agent between a scripted controller and a small target, all on loopback, everything real but the script.
+
+mod controller;
+mod target;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parallax_agent::{AgentSettings, NamedHost, Policy, Timings, run};
+use parallax_model::{
+    AccountId, DiagnosisId, Endpoint, EndpointName, Limits, LogonTask, Look, NameForm, Place, Role,
+    Task, Trust, UserName, Zone,
+};
+use parallax_probe::{Dial, Instrument, Mapped, Route};
+use parallax_wire::encode_offer;
+use parallax_wire::pb::agent as wire;
+use rustls_pki_types::ServerName;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use controller::{Authority, Controller, SECRET, go};
+pub(crate) use target::Target;
+
+/// Nothing in these tests takes so long, unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The declared address of the target.
+const DECLARED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 8);
+/// A declared address where nothing ever answers.
+const SILENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+
+/// Waits for something that has to happen.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect(what)
+}
+
+/// A running agent with its controller and target.
+pub(crate) struct Bed {
+    pub(crate) controller: Controller,
+    pub(crate) target: Target,
+    pub(crate) stop: CancellationToken,
+    agent: JoinSet<()>,
+}
+
+pub(crate) fn quick() -> Timings {
+    Timings {
+        reconnect_base: Duration::from_millis(10),
+        reconnect_cap: Duration::from_millis(50),
+        farewell: Duration::from_millis(50),
+        ..Timings::default()
+    }
+}
+
+impl Bed {
+    pub(crate) async fn start() -> Self {
+        Self::with(quick()).await
+    }
+
+    pub(crate) async fn with(timings: Timings) -> Self {
+        let authority = Authority::new();
+        let controller = Controller::start(&authority).await;
+        Self::between(controller, &authority, timings).await
+    }
+
+    /// An agent that takes only this authority's word for who the controller is.
+    pub(crate) async fn between(
+        controller: Controller,
+        authority: &Authority,
+        timings: Timings,
+    ) -> Self {
+        let target = Target::start().await;
+        let mut settings = AgentSettings::new(
+            controller.address.to_string(),
+            ServerName::try_from("controller.test").expect("a name"),
+        );
+        settings.timings = timings;
+        let hosts = [DECLARED, SILENT].map(|it| NamedHost::of(&endpoint(it)));
+        let policy = Policy::world(Zone::Internal, hosts.to_vec());
+        let routes =
+            BTreeMap::from([(SocketAddr::from((DECLARED, 80)), Route::To(target.address))]);
+        let dial = Dial::Mapped(Arc::new(Mapped {
+            routes,
+            otherwise: Route::Silent,
+            name_servers: Vec::new(),
+            public_roots: Vec::new(),
+            store_roots: Vec::new(),
+        }));
+        let instrument = Instrument::new(dial).expect("an instrument");
+        let stop = CancellationToken::new();
+        let identity = authority.agent("hq");
+        let mut agent = JoinSet::new();
+        let running = run(settings, identity, instrument, policy, stop.clone());
+        agent.spawn(async move { running.await.expect("the agent runs") });
+        Self { controller, target, stop, agent }
+    }
+
+    /// Stops the agent; it has to end by itself.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        let ended = soon("the agent's end", self.agent.join_next()).await;
+        ended.expect("one agent").expect("no panic");
+    }
+}
+
+fn endpoint(address: Ipv4Addr) -> Endpoint {
+    Endpoint {
+        name: EndpointName::new("be03").expect("a name"),
+        role: Role::Backend,
+        is_https: false,
+        host: format!("be03-{}.corp.example", address.octets()[3]),
+        port: 80,
+        path: "/Microsoft-Server-ActiveSync".to_owned(),
+        generation: None,
+        connect: Some(address.into()),
+        trust: Trust::default(),
+        from: Vec::new(),
+        published_on: Vec::new(),
+        allow_plaintext_logon: true,
+        logon_cost: None,
+    }
+}
+
+fn task(id: &str, address: Ipv4Addr) -> Task {
+    Task {
+        id: id.to_owned(),
+        diagnosis: DiagnosisId::new("d1").expect("a name"),
+        endpoint: endpoint(address),
+        looks: vec![Look::OPTIONS],
+        logon: None,
+        only_address: None,
+        limits: Limits::STANDARD,
+    }
+}
+
+/// An anonymous look at the target.
+pub(crate) fn look(id: &str) -> wire::Offer {
+    encode_offer(&task(id, DECLARED), wire::Lane::OnDemand, "")
+}
+
+/// An anonymous look at an address where nothing answers.
+pub(crate) fn endless_look(id: &str) -> wire::Offer {
+    encode_offer(&task(id, SILENT), wire::Lane::OnDemand, "")
+}
+
+/// A look at a host that the policy does not name.
+pub(crate) fn forbidden_look(id: &str) -> wire::Offer {
+    let mut task = task(id, DECLARED);
+    "dc1.corp.example".clone_into(&mut task.endpoint.host);
+    encode_offer(&task, wire::Lane::OnDemand, "")
+}
+
+/// A logon at the target, as attempt `a-{id}`.
+pub(crate) fn logon(id: &str) -> wire::Offer {
+    let mut task = task(id, DECLARED);
+    task.limits = Limits::LOGON;
+    task.logon = Some(LogonTask {
+        attempt: format!("a-{id}"),
+        account: AccountId::new("anna").expect("a name"),
+        name: UserName { form: NameForm::Domain, login: "CORP\\anna".to_owned() },
+        place: Place::ActiveSync,
+    });
+    encode_offer(&task, wire::Lane::OnDemand, "")
+}
