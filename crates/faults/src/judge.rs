@@ -81,10 +81,10 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &[Mark]) -> Judged {
                     judged.standing = Some(standing);
                     judged.cases.clear();
                     judged.firmer_needs.clear();
-                    judged.covers.clear();
                 }
+                // Where the same fault is only likely, it still accounts for what is seen there.
+                judged.covers.extend(could);
                 if judged.standing == Some(standing) {
-                    judged.covers.extend(could);
                     extend_new(&mut judged.firmer_needs, needs);
                     judged.cases.push((case, references));
                 }

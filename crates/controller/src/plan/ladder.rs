@@ -90,17 +90,12 @@ pub(super) fn is_open(evidence: &Evidence, rung: &Rung) -> bool {
             .filter_map(|it| it.outcome.done())
             .any(|answer| {
                 let offers_basic = answer.challenges.iter().any(|it| it.scheme == Scheme::Basic);
+                // A pre-emptive Basic may pass where only the challenge was taken away.
+                let is_stripped = answer.status == 401 && answer.challenges.is_empty();
                 let is_online = answer.status == 451
                     || answer.challenges.iter().any(|it| it.scheme == Scheme::Bearer);
-                offers_basic
-                    || (rung.place == Place::ActiveSync
-                        && (is_online || is_without_challenge(answer.status)))
+                offers_basic || (rung.place == Place::ActiveSync && (is_online || is_stripped))
             })
-}
-
-/// A pre-emptive Basic may pass where only the challenge was taken away; every other status says that this is no logon.
-fn is_without_challenge(status: u16) -> bool {
-    status == 401
 }
 
 /// The anonymous question that belongs to a place.

@@ -130,13 +130,11 @@ fn logon_for(
             continue;
         }
         let price = cost(evidence, &rung.path);
-        match forbidden(budget, price) {
-            Some(reason) => reasons.push(hold(&rung.path, reason)),
-            None => {
-                next.proposals.push(proposal(evidence, account, rung, name, price, has_proof));
-                return;
-            }
-        }
+        let Some(reason) = forbidden(budget, price) else {
+            next.proposals.push(proposal(evidence, account, rung, name, price, has_proof));
+            return;
+        };
+        reasons.push(hold(&rung.path, reason));
     }
     next.held.append(&mut reasons);
 }

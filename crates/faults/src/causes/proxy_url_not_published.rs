@@ -63,7 +63,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
                     refused(spot, &Look::GET),
                     another_path_is_served(spot),
                 ]),
-                firmer: all([works_further_in(seen, spot), also_with_a_credential(spot)]),
+                firmer: all([works_further_in(seen, spot), also_with_a_credential(seen, spot)]),
                 at_most: if is_redirect(spot) { Standing::Likely } else { Standing::Confirmed },
                 role: Role::External,
                 explains: Explains::path(spot.path, &[Stage::Anonymous, Stage::Logon]),
@@ -114,9 +114,12 @@ fn is_served(owa: &Answer, spot: &Spot<'_>) -> bool {
     matches!(owa.status, 200 | 301 | 302 | 307 | 401 | 440) && !same_redirect
 }
 
-/// A user name that cannot exist is refused in the same way: it is the path that is closed, not the anonymous request.
-fn also_with_a_credential(spot: &Spot<'_>) -> Claim {
-    match spot.answer(&Look::IMPOSSIBLE_USER) {
+/// A user name that cannot exist is refused in the same way: it is the path that is closed, not the anonymous request. It
+/// is asked once per endpoint, so what one vantage was told counts for all of them.
+fn also_with_a_credential(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
+    let mut same_endpoint =
+        seen.with_role(Role::External).filter(|it| it.endpoint.name == spot.endpoint.name);
+    match same_endpoint.find_map(|it| it.answer(&Look::IMPOSSIBLE_USER)) {
         Some((met, answer)) if is_refusal(answer) => Claim::holds(met.reference()),
         Some((met, _)) => Claim::fails(met.reference()),
         None => Claim::unknown(Need::Look { path: spot.path.clone(), look: Look::IMPOSSIBLE_USER }),

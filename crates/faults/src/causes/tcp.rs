@@ -1,7 +1,7 @@
 //! What `tcp_443_filtered` and `tcp_443_refused` share: the same silence or refusal at every address of a published name,
 //! and who gets through.
 
-use parallax_model::{Need, Role, Standing, TcpFailure, TextPlace, Zone};
+use parallax_model::{Need, Observation, PathId, Role, Standing, TcpFailure, TextPlace, Zone};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
@@ -38,7 +38,11 @@ pub(super) fn cases(
             ]),
             at_most: Standing::Confirmed,
             role: spot.endpoint.role,
-            explains: Explains::path(spot.path, &[Stage::Tcp]),
+            explains: Explains {
+                paths: same_failure(seen, spot, is_failure),
+                stages: &[Stage::Tcp],
+                logons_of: None,
+            },
             places: places([
                 at(spot),
                 vec![
@@ -86,6 +90,28 @@ fn some_address(spot: &Spot<'_>, is_failure: fn(&TcpFailure) -> bool) -> Claim {
             None => Claim::fails(spot.reference(round, address, "TCP 443 opens")),
         }
     }))
+}
+
+/// Every path that meets the same end at one of the same addresses.
+fn same_failure(
+    seen: &Seen<'_>,
+    spot: &Spot<'_>,
+    is_failure: fn(&TcpFailure) -> bool,
+) -> Vec<PathId> {
+    let ends = |it: &Spot<'_>| -> Vec<std::net::SocketAddr> {
+        let failed = |observation: &Observation| observation.tcp.failed().is_some_and(is_failure);
+        it.observations()
+            .into_iter()
+            .map(|(_, it)| it)
+            .filter(|it| failed(it))
+            .map(|it| it.address)
+            .collect()
+    };
+    let here = ends(spot);
+    let is_same = |it: &&Spot<'_>| {
+        it.path == spot.path || ends(it).iter().any(|address| here.contains(address))
+    };
+    seen.fronts().filter(is_same).map(|it| it.path.clone()).collect()
 }
 
 /// All addresses of the name behave alike. One address of several is likely its own box, or a record that should go.

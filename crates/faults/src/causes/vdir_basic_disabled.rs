@@ -9,13 +9,13 @@
 //!
 //! ## What it is not
 //! - A proxy that takes the challenge away: the server itself still offers Basic.
-//! - One node of several: then the nodes differ.
+//! - The whole service, where another node still offers Basic: then it is said of that node, and only as likely.
 //! - A 2003 back end, or Exchange Online.
 //!
 //! ## What to do
 //! See the text.
 
-use parallax_model::{FaultId, Generation, Look, Role, Scheme, Standing, TextPlace};
+use parallax_model::{FaultId, Generation, Look, Need, Role, Scheme, Standing, TextPlace, Zone};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
@@ -50,24 +50,27 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
     } else {
         seen.with_role(Role::External).filter(|it| it.is_seen()).filter(applies).collect()
     };
-    let Some(first) = asked.iter().find(|it| it.answer(&Look::OPTIONS).is_some()).copied() else {
-        return Vec::new();
-    };
-    let offered = first
+    let answering: Vec<&Spot<'_>> =
+        asked.into_iter().filter(|it| it.answer(&Look::OPTIONS).is_some()).collect();
+    let nodes_agree =
+        answering.iter().all(|it| has_no_basic(it)) || !answering.iter().any(|it| has_no_basic(it));
+    answering.iter().map(|spot| case(spot, nodes_answer, nodes_agree)).collect()
+}
+
+fn case(spot: &Spot<'_>, is_dialled_directly: bool, nodes_agree: bool) -> Case {
+    let offered = spot
         .answer(&Look::OPTIONS)
         .map(|(_, it)| words::schemes(&it.challenges))
         .unwrap_or_default();
-    vec![Case {
-        must: all(asked
-            .iter()
-            .filter(|it| it.answer(&Look::OPTIONS).is_some())
-            .flat_map(|it| [offers_no_basic(it), is_own_answer(it)])),
-        firmer: if nodes_answer {
+    Case {
+        must: all([offers_no_basic(spot), is_own_answer(spot)]),
+        firmer: if is_dialled_directly {
             Claim::given()
         } else {
-            Claim::unknown(parallax_model::Need::Vantage { zone: parallax_model::Zone::Internal })
+            Claim::unknown(Need::Vantage { zone: Zone::Internal })
         },
-        at_most: Standing::Confirmed,
+        // Where another node still offers Basic, the service as a whole has it: said as likely, for this node.
+        at_most: if nodes_agree { Standing::Confirmed } else { Standing::Likely },
         role: Role::Cas,
         explains: Explains {
             paths: Vec::new(),
@@ -75,10 +78,14 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
             logons_of: None,
         },
         places: places([
-            at(first),
+            at(spot),
             vec![(TextPlace::Seen, offered), (TextPlace::Expected, "Basic".to_owned())],
         ]),
-    }]
+    }
+}
+
+fn has_no_basic(spot: &Spot<'_>) -> bool {
+    matches!(offers_no_basic(spot), Claim::Holds(_))
 }
 
 fn offers_no_basic(spot: &Spot<'_>) -> Claim {

@@ -1,0 +1,393 @@
+//! Which agent has a session, and which task lies with whom. One task owns it all; others send it commands.
+//!
+//! Absent on purpose: waiting. Nothing here awaits a peer, so that one slow agent holds up nobody.
+//!
+//! INVARIANT: at most one session per vantage, the newest; what arrives from an older one is ignored.
+//! INVARIANT: `go` leaves at most once per task, and only into the session that asked.
+//! INVARIANT: a result is acknowledged when its owner says so, never here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use parallax_model::VantageName;
+use parallax_wire::pb::agent as wire;
+use parallax_wire::pb::agent::session_response::Message;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::handle::{Command, Fleet, Heard, Joining};
+use super::session::HEARTBEAT;
+use super::{
+    Begin, CREDIT, Done, FleetView, LateResult, NotOffered, Offered, PROTOCOL, TaskEvent,
+    TaskPlace, WAITING_MAX, response,
+};
+
+/// Commands on their way to the fleet.
+const COMMANDS_MAX: usize = 1024;
+/// Events on their way to a task's owner.
+const EVENTS_MAX: usize = 32;
+/// Places among those kept free for what must not be lost: accepted, begun, done, lost.
+const EVENTS_KEPT: usize = 8;
+/// Ended tasks that are remembered, so that a late result is known for ours.
+const PAST_MAX: usize = 4096;
+/// A session replaced sooner than this is a sign of two agents with one certificate.
+const FLIP: Duration = Duration::from_mins(1);
+/// How long a replaced agent is asked to stay away.
+const REPLACED_AWAY: Duration = Duration::from_mins(1);
+
+struct Session {
+    epoch: i64,
+    since: Instant,
+    outgoing: mpsc::Sender<Result<wire::SessionResponse, tonic::Status>>,
+    closed: CancellationToken,
+    /// Tasks that lie with the agent, at most [`CREDIT`].
+    held: usize,
+    /// Tasks that wait for room, at most [`WAITING_MAX`].
+    waiting: VecDeque<Box<wire::Offer>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Held,
+    /// The agent asked for its secret.
+    Begun,
+    /// Answered with go or deny.
+    Answered,
+    /// Its result or refusal came, or it was cancelled: no room is taken any more.
+    Ended,
+}
+
+struct Assigned {
+    vantage: VantageName,
+    epoch: i64,
+    place: TaskPlace,
+    stage: Stage,
+    events: mpsc::Sender<TaskEvent>,
+}
+
+/// A task that nobody waits for.
+struct Past {
+    vantage: VantageName,
+    epoch: i64,
+    place: TaskPlace,
+}
+
+/// The fleet's owner. [`FleetTask::run`] is the only thing that changes it.
+pub(crate) struct FleetTask {
+    commands: mpsc::Receiver<Command>,
+    view: watch::Sender<FleetView>,
+    late: mpsc::Sender<LateResult>,
+    sessions: BTreeMap<VantageName, Session>,
+    tasks: BTreeMap<String, Assigned>,
+    past: BTreeMap<String, Past>,
+    past_order: VecDeque<String>,
+}
+
+impl FleetTask {
+    pub(crate) fn new(
+        view: watch::Sender<FleetView>,
+        late: mpsc::Sender<LateResult>,
+    ) -> (Fleet, Self) {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let fleet = Fleet { commands: sender, view: view.subscribe() };
+        let task = Self {
+            commands,
+            view,
+            late,
+            sessions: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            past: BTreeMap::new(),
+            past_order: VecDeque::new(),
+        };
+        (fleet, task)
+    }
+
+    /// Serves commands until `stop`, then tells every agent to go away.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        while let Some(Some(command)) = stop.run_until_cancelled(self.commands.recv()).await {
+            self.handle(command);
+        }
+        let vantages: Vec<VantageName> = self.sessions.keys().cloned().collect();
+        for vantage in vantages {
+            self.end(&vantage, Some("the controller stops"), Duration::ZERO);
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        match command {
+            Command::Join { joining, reply } => {
+                let began = self.join(joining);
+                let _ = reply.send(began);
+            }
+            Command::Leave { vantage, epoch } => {
+                if self.sessions.get(&vantage).is_some_and(|it| it.epoch == epoch) {
+                    info!(%vantage, "an agent's session ended");
+                    self.end(&vantage, None, Duration::ZERO);
+                }
+            }
+            Command::Heard { vantage, epoch, heard } => {
+                // A message from a session that was replaced meanwhile counts for nothing.
+                if self.sessions.get(&vantage).is_some_and(|it| it.epoch == epoch) {
+                    self.hear(&vantage, heard);
+                }
+            }
+            Command::Offer { vantage, offer, place, reply } => {
+                let offered = self.offer(&vantage, offer, place);
+                let _ = reply.send(offered);
+            }
+            Command::Answer { task, message } => self.answer(&task, *message),
+            Command::Acknowledge { vantage, task } => {
+                self.tell(&vantage, Message::Acknowledge(wire::Acknowledge { task }));
+            }
+            Command::Cancel { task } => self.cancel(&task),
+            Command::Forget { task } => self.forget(&task),
+        }
+    }
+
+    fn join(&mut self, joining: Joining) -> bool {
+        let Joining { vantage, epoch, outgoing, closed } = joining;
+        if let Some(old) = self.sessions.get(&vantage) {
+            if old.epoch > epoch {
+                return false;
+            }
+            if old.since.elapsed() < FLIP {
+                warn!(%vantage, "an agent's session was replaced within a minute; two agents may share one certificate");
+            }
+            self.end(&vantage, Some("a newer session of this agent began"), REPLACED_AWAY);
+        }
+        let since = Instant::now();
+        let session = Session { epoch, since, outgoing, closed, held: 0, waiting: VecDeque::new() };
+        info!(%vantage, "an agent's session began");
+        self.sessions.insert(vantage.clone(), session);
+        self.tell(&vantage, Message::Welcome(welcome(&vantage, epoch)));
+        self.view.send_modify(|it| {
+            it.connected.insert(vantage);
+        });
+        true
+    }
+
+    /// Ends a session: its tasks are lost, its queue is gone.
+    fn end(&mut self, vantage: &VantageName, told: Option<&str>, away: Duration) {
+        if let Some(reason) = told {
+            let go_away = wire::GoAway {
+                reconnect_after: Some(parallax_wire::encode_duration(away)),
+                reason: reason.to_owned(),
+            };
+            self.tell(vantage, Message::GoAway(go_away));
+        }
+        let Some(session) = self.sessions.remove(vantage) else { return };
+        session.closed.cancel();
+        let lost: Vec<String> = self
+            .tasks
+            .iter()
+            .filter(|(_, it)| it.vantage == *vantage && it.epoch == session.epoch)
+            // After go the result decides about the budget; the agent brings it with its next session.
+            .filter(|(_, it)| it.stage != Stage::Answered)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for task in lost {
+            self.notify(&task, TaskEvent::Lost);
+            self.forget(&task);
+        }
+        self.view.send_modify(|it| {
+            it.connected.remove(vantage);
+        });
+    }
+
+    fn offer(
+        &mut self,
+        vantage: &VantageName,
+        offer: Box<wire::Offer>,
+        place: TaskPlace,
+    ) -> Result<Offered, NotOffered> {
+        let session = self.sessions.get_mut(vantage).ok_or(NotOffered::NoSession)?;
+        if session.waiting.len() >= WAITING_MAX {
+            return Err(NotOffered::QueueFull);
+        }
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let assigned = Assigned {
+            vantage: vantage.clone(),
+            epoch: session.epoch,
+            place,
+            stage: Stage::Waiting,
+            events,
+        };
+        self.tasks.insert(offer.task.clone(), assigned);
+        session.waiting.push_back(offer);
+        self.fill(vantage);
+        Ok(Offered { events: receiver })
+    }
+
+    /// Offers what waits, as far as there is room.
+    fn fill(&mut self, vantage: &VantageName) {
+        while let Some(session) = self.sessions.get_mut(vantage)
+            && session.held < CREDIT
+            && let Some(offer) = session.waiting.pop_front()
+        {
+            let Some(assigned) = self.tasks.get_mut(&offer.task) else { continue };
+            assigned.stage = Stage::Held;
+            session.held += 1;
+            self.tell(vantage, Message::Offer(*offer));
+        }
+    }
+
+    fn hear(&mut self, vantage: &VantageName, heard: Heard) {
+        match heard {
+            Heard::Accept { task } => {
+                if self.is_held(vantage, &task) {
+                    self.notify(&task, TaskEvent::Accepted);
+                }
+            }
+            Heard::Refuse { task, reason } => {
+                if self.is_held(vantage, &task) {
+                    self.free(&task);
+                    self.notify(&task, TaskEvent::Refused { reason });
+                }
+            }
+            Heard::Progress { task, stage, text } => {
+                if self.is_held(vantage, &task) {
+                    self.notify(&task, TaskEvent::Progress { stage, text });
+                }
+            }
+            Heard::Begin { task, begin } => self.begin(vantage, &task, begin),
+            Heard::Result { task, epoch, done } => self.result(vantage, task, epoch, done),
+        }
+    }
+
+    fn begin(&mut self, vantage: &VantageName, task: &str, begin: Begin) {
+        let ours = self.tasks.get_mut(task).filter(|it| it.vantage == *vantage);
+        if let Some(assigned) = ours
+            && assigned.stage == Stage::Held
+        {
+            assigned.stage = Stage::Begun;
+            self.notify(task, TaskEvent::Begun(begin));
+            return;
+        }
+        // A second begin, or one for a task that is over: never a second go.
+        let deny = wire::Deny {
+            attempt: begin.attempt,
+            nonce: begin.nonce.to_vec(),
+            reason: "this attempt cannot begin any more".to_owned(),
+        };
+        self.tell(vantage, Message::Deny(deny));
+    }
+
+    fn result(&mut self, vantage: &VantageName, task: String, epoch: i64, done: Box<Done>) {
+        if let Some(assigned) = self.tasks.get(&task)
+            && assigned.vantage == *vantage
+            && assigned.epoch == epoch
+        {
+            if assigned.stage != Stage::Waiting {
+                self.free(&task);
+                self.notify(&task, TaskEvent::Done(done));
+            }
+            return;
+        }
+        let known = self.past.get(&task).filter(|it| it.vantage == *vantage && it.epoch == epoch);
+        if let Some(past) = known {
+            let place = past.place.clone();
+            // A full queue is no loss: the agent keeps what is not acknowledged and sends it again.
+            let _ = self.late.try_send(LateResult { task, place, vantage: vantage.clone(), done });
+            return;
+        }
+        warn!(%vantage, "an agent sent the result of a task that is not its own");
+        self.view.send_modify(|it| it.rejected_results += 1);
+        // There is nothing to put on disk; the agent may drop it.
+        self.tell(vantage, Message::Cancel(wire::Cancel { task }));
+    }
+
+    fn answer(&mut self, task: &str, message: Message) {
+        let Some(assigned) = self.tasks.get_mut(task) else { return };
+        if assigned.stage == Stage::Begun {
+            assigned.stage = Stage::Answered;
+            let vantage = assigned.vantage.clone();
+            self.tell(&vantage, message);
+        }
+    }
+
+    fn cancel(&mut self, task: &str) {
+        let Some(assigned) = self.tasks.get(task) else { return };
+        let (vantage, stage) = (assigned.vantage.clone(), assigned.stage);
+        match stage {
+            Stage::Waiting => {
+                if let Some(session) = self.sessions.get_mut(&vantage) {
+                    session.waiting.retain(|it| it.task != task);
+                }
+            }
+            Stage::Held | Stage::Begun | Stage::Answered => {
+                self.tell(&vantage, Message::Cancel(wire::Cancel { task: task.to_owned() }));
+            }
+            Stage::Ended => {}
+        }
+    }
+
+    fn forget(&mut self, task: &str) {
+        self.free(task);
+        let Some(assigned) = self.tasks.remove(task) else { return };
+        if self.past_order.len() >= PAST_MAX
+            && let Some(oldest) = self.past_order.pop_front()
+        {
+            self.past.remove(&oldest);
+        }
+        let Assigned { vantage, epoch, place, .. } = assigned;
+        self.past.insert(task.to_owned(), Past { vantage, epoch, place });
+        self.past_order.push_back(task.to_owned());
+    }
+
+    /// Gives back the room that a task takes at its agent.
+    fn free(&mut self, task: &str) {
+        let Some(assigned) = self.tasks.get_mut(task) else { return };
+        let before = std::mem::replace(&mut assigned.stage, Stage::Ended);
+        let (vantage, epoch) = (assigned.vantage.clone(), assigned.epoch);
+        let Some(session) = self.sessions.get_mut(&vantage).filter(|it| it.epoch == epoch) else {
+            return;
+        };
+        match before {
+            Stage::Waiting => session.waiting.retain(|it| it.task != task),
+            Stage::Held | Stage::Begun | Stage::Answered => {
+                session.held = session.held.saturating_sub(1);
+            }
+            Stage::Ended => return,
+        }
+        self.fill(&vantage);
+    }
+
+    fn is_held(&self, vantage: &VantageName, task: &str) -> bool {
+        self.tasks.get(task).is_some_and(|it| {
+            it.vantage == *vantage && !matches!(it.stage, Stage::Waiting | Stage::Ended)
+        })
+    }
+
+    /// Tells the owner of a task. Progress gives way when the owner is slow; the rest has places kept free.
+    fn notify(&self, task: &str, event: TaskEvent) {
+        let Some(assigned) = self.tasks.get(task) else { return };
+        let is_progress = matches!(event, TaskEvent::Progress { .. } | TaskEvent::Accepted);
+        if is_progress && assigned.events.capacity() <= EVENTS_KEPT {
+            return;
+        }
+        // An owner that is gone has lost interest; its result will be a late one.
+        let _ = assigned.events.try_send(event);
+    }
+
+    /// Sends to an agent. One that lets its queue fill up is too slow to be of use.
+    fn tell(&mut self, vantage: &VantageName, message: Message) {
+        let Some(session) = self.sessions.get(vantage) else { return };
+        if session.outgoing.try_send(Ok(response(message))).is_err() {
+            session.closed.cancel();
+        }
+    }
+}
+
+/// What an agent is told at the beginning.
+fn welcome(vantage: &VantageName, epoch: i64) -> wire::Welcome {
+    wire::Welcome {
+        session_epoch: epoch,
+        protocol_min: PROTOCOL,
+        credit: i32::try_from(CREDIT).unwrap_or(i32::MAX),
+        heartbeat_interval: Some(parallax_wire::encode_duration(HEARTBEAT)),
+        vantage: vantage.to_string(),
+    }
+}

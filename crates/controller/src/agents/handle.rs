@@ -1,0 +1,146 @@
+//! How others speak to the fleet: commands to the one task that owns it.
+//!
+//! INVARIANT: a command that nobody answers any more means that the controller stops; then nothing is owed.
+
+use parallax_model::VantageName;
+use parallax_wire::pb::agent as wire;
+use parallax_wire::pb::agent::session_response::Message;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{Begin, Done, FleetView, NotOffered, Offered, TaskPlace};
+
+/// What the session of an agent reports.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Accept { task: String },
+    Refuse { task: String, reason: String },
+    Begin { task: String, begin: Begin },
+    Progress { task: String, stage: String, text: String },
+    Result { task: String, epoch: i64, done: Box<Done> },
+}
+
+/// An agent that wants a session.
+#[derive(Debug)]
+pub(super) struct Joining {
+    pub vantage: VantageName,
+    /// From the store; grows with every session of this agent.
+    pub epoch: i64,
+    pub outgoing: mpsc::Sender<Result<wire::SessionResponse, tonic::Status>>,
+    /// Cancelled when the session is over.
+    pub closed: CancellationToken,
+}
+
+pub(super) enum Command {
+    Join {
+        joining: Joining,
+        reply: oneshot::Sender<bool>,
+    },
+    Leave {
+        vantage: VantageName,
+        epoch: i64,
+    },
+    Heard {
+        vantage: VantageName,
+        epoch: i64,
+        heard: Heard,
+    },
+    Offer {
+        vantage: VantageName,
+        offer: Box<wire::Offer>,
+        place: TaskPlace,
+        reply: oneshot::Sender<Result<Offered, NotOffered>>,
+    },
+    Answer {
+        task: String,
+        message: Box<Message>,
+    },
+    Acknowledge {
+        vantage: VantageName,
+        task: String,
+    },
+    Cancel {
+        task: String,
+    },
+    Forget {
+        task: String,
+    },
+}
+
+/// How others speak to the fleet.
+#[derive(Clone, Debug)]
+pub(crate) struct Fleet {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) view: watch::Receiver<FleetView>,
+}
+
+impl Fleet {
+    /// Vantages whose agent has a session now.
+    pub(crate) fn view(&self) -> FleetView {
+        self.view.borrow().clone()
+    }
+
+    /// Offers a task to the agent of a vantage. What becomes of it arrives as [`TaskEvent`]s.
+    pub(crate) async fn offer(
+        &self,
+        vantage: &VantageName,
+        offer: wire::Offer,
+        place: TaskPlace,
+    ) -> Result<Offered, NotOffered> {
+        let (reply, answer) = oneshot::channel();
+        let command =
+            Command::Offer { vantage: vantage.clone(), offer: Box::new(offer), place, reply };
+        self.commands.send(command).await.map_err(|_| NotOffered::Stopped)?;
+        answer.await.map_err(|_| NotOffered::Stopped)?
+    }
+
+    /// Hands over the sealed secret; it leaves only into the session that asked for it.
+    pub(crate) async fn go(&self, task: &str, go: wire::Go) {
+        self.send(Command::Answer { task: task.to_owned(), message: Box::new(Message::Go(go)) })
+            .await;
+    }
+
+    pub(crate) async fn deny(&self, task: &str, deny: wire::Deny) {
+        self.send(Command::Answer {
+            task: task.to_owned(),
+            message: Box::new(Message::Deny(deny)),
+        })
+        .await;
+    }
+
+    /// Says that a result is on disk.
+    pub(crate) async fn acknowledge(&self, vantage: &VantageName, task: &str) {
+        self.send(Command::Acknowledge { vantage: vantage.clone(), task: task.to_owned() }).await;
+    }
+
+    /// Asks the agent to stop; its owner goes on listening until it forgets the task.
+    pub(crate) async fn cancel(&self, task: &str) {
+        self.send(Command::Cancel { task: task.to_owned() }).await;
+    }
+
+    /// Nobody waits for this task any more; its result may still be recorded when it comes.
+    pub(crate) async fn forget(&self, task: &str) {
+        self.send(Command::Forget { task: task.to_owned() }).await;
+    }
+
+    /// Begins a session. False: a newer one has begun meanwhile, or the controller stops.
+    pub(super) async fn join(&self, joining: Joining) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Join { joining, reply }).await;
+        sent.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    pub(super) async fn leave(&self, vantage: VantageName, epoch: i64) {
+        self.send(Command::Leave { vantage, epoch }).await;
+    }
+
+    pub(super) async fn hear(&self, vantage: VantageName, epoch: i64, heard: Heard) {
+        self.send(Command::Heard { vantage, epoch, heard }).await;
+    }
+
+    async fn send(&self, command: Command) {
+        // The fleet outlives everybody who sends to it, save while the controller stops; then nobody listens and
+        // nothing is owed.
+        let _ = self.commands.send(command).await;
+    }
+}

@@ -1,0 +1,363 @@
+//! Diagnoses: accepted, run, watched, cancelled, finished, and taken up again after a restart.
+//!
+//! The [`Coordinator`] is what the API calls. Each diagnosis is a task of its own, owned by the coordinator's tracker.
+//!
+//! INVARIANT: an accepted diagnosis is on disk before its caller learns of it, and ends in one of the final states.
+//! INVARIANT: at most [`RUNNING_MAX`] run at once; a caller above that is told to come back.
+
+mod facts;
+mod finish;
+mod journal;
+mod lanes;
+mod late;
+mod logon;
+mod preview;
+mod request;
+mod restart;
+mod run;
+mod tally;
+mod watching;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::Stream;
+use parallax_model::{DiagnosisId, TargetId};
+use parallax_store::{Answer, Page, Store};
+use parallax_wire::pb;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+pub(crate) use late::{LATE_MAX, settle_late_results};
+pub(crate) use restart::finish_interrupted;
+
+use self::facts::Facts;
+use self::journal::JournalTask;
+use self::request::Ask;
+use self::run::Run;
+use self::tally::Tally;
+use self::watching::Signals;
+use crate::agents::Fleet;
+use crate::permissions::Principal;
+use crate::reasons::{Reason, Refusal, chain};
+use crate::registry::{page_request, read_id};
+use crate::render;
+use crate::rpc::read_language;
+
+/// Diagnoses that run at once.
+const RUNNING_MAX: usize = 256;
+/// How long a caller above that waits before it comes back.
+const BUSY_RETRY: Duration = Duration::from_secs(5);
+/// What `Diagnose` keeps of its caller's deadline for the answer's way back.
+const ANSWER_MARGIN: Duration = Duration::from_millis(500);
+/// `Diagnose` with less than this left does not begin (api 6.3).
+const DIAGNOSE_MIN: Duration = Duration::from_secs(2);
+
+/// A diagnosis that runs now.
+#[derive(Clone, Debug)]
+struct Running {
+    cancel: CancellationToken,
+    signals: Signals,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<Store>,
+    fleet: Fleet,
+    /// Never held across an await.
+    running: Mutex<BTreeMap<DiagnosisId, Running>>,
+    slots: Arc<Semaphore>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Runs diagnoses. Clones share one.
+#[derive(Clone, Debug)]
+pub(crate) struct Coordinator {
+    shared: Arc<Shared>,
+}
+
+impl Coordinator {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        fleet: Fleet,
+        tracker: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let slots = Arc::new(Semaphore::new(RUNNING_MAX));
+        let running = Mutex::new(BTreeMap::new());
+        Self { shared: Arc::new(Shared { store, fleet, running, slots, tracker, stop }) }
+    }
+
+    /// Accepts a diagnosis and returns; or its plan alone.
+    pub(crate) async fn create(
+        &self,
+        principal: &Principal,
+        request: pb::CreateDiagnosisRequest,
+    ) -> Result<pb::Diagnosis, Refusal> {
+        let asked = request.diagnosis.as_ref();
+        let ask = Ask::read(
+            principal,
+            "CreateDiagnosis",
+            &request,
+            asked,
+            &request.diagnosis_id,
+            &request.request_id,
+        )?;
+        self.accept(principal, ask, request.validate_only).await
+    }
+
+    /// Accepts a diagnosis and waits for its end, or nearly as long as its caller does.
+    pub(crate) async fn diagnose(
+        &self,
+        principal: &Principal,
+        request: pb::DiagnoseRequest,
+        deadline: Option<Instant>,
+    ) -> Result<pb::Diagnosis, Refusal> {
+        if deadline.is_some_and(|it| it < Instant::now() + DIAGNOSE_MIN) {
+            let message = "less than 2 s of the call's deadline are left; nothing was begun";
+            return Err(Refusal::new(Reason::DeadlineTooShort, message));
+        }
+        let asked = request.diagnosis.as_ref();
+        let ask = Ask::read(
+            principal,
+            "Diagnose",
+            &request,
+            asked,
+            &request.diagnosis_id,
+            &request.request_id,
+        )?;
+        let accepted = self.accept(principal, ask, false).await?;
+        let id = read_id(&accepted.name, "name", "diagnoses", DiagnosisId::new)?;
+        if let Some(running) = self.running(&id) {
+            let ended = running.signals.ended.cancelled();
+            match deadline {
+                // Whether it ended or not, the resource's state tells.
+                Some(deadline) => {
+                    let _ = tokio::time::timeout_at(deadline - ANSWER_MARGIN, ended).await;
+                }
+                None => ended.await,
+            }
+        }
+        Ok(self.shared.store.diagnosis(&id).await?)
+    }
+
+    /// Gets one diagnosis, in another language if one is named.
+    pub(crate) async fn get(
+        &self,
+        request: pb::GetDiagnosisRequest,
+    ) -> Result<pb::Diagnosis, Refusal> {
+        let id = read_id(&request.name, "name", "diagnoses", DiagnosisId::new)?;
+        let language = read_language(&request.language, "language")?;
+        let mut diagnosis = self.shared.store.diagnosis(&id).await?;
+        if !request.language.is_empty() {
+            render::render(&mut diagnosis, language);
+        }
+        Ok(diagnosis)
+    }
+
+    pub(crate) async fn list(
+        &self,
+        request: pb::ListDiagnosesRequest,
+    ) -> Result<Page<pb::Diagnosis>, Refusal> {
+        let page = page_request(request.page_size, request.page_token)?;
+        let target = read_filter(&request.filter)?;
+        Ok(self.shared.store.list_diagnoses(target.as_ref(), &page).await?)
+    }
+
+    /// Events after a sequence number, until the end.
+    pub(crate) async fn watch(
+        &self,
+        request: pb::WatchDiagnosisRequest,
+    ) -> Result<
+        impl Stream<Item = Result<pb::WatchDiagnosisResponse, Refusal>> + Send + use<>,
+        Refusal,
+    > {
+        let id = read_id(&request.name, "name", "diagnoses", DiagnosisId::new)?;
+        if request.after_sequence < 0 {
+            return Err(Refusal::field("after_sequence", "has to be 0 or a sequence number"));
+        }
+        // Noted before the look at the store: one that ends in between has its last event on disk.
+        let signals = self.running(&id).map(|it| it.signals);
+        self.shared.store.diagnosis(&id).await?;
+        Ok(watching::stream(Arc::clone(&self.shared.store), id, request.after_sequence, signals))
+    }
+
+    /// Ends a diagnosis and waits until it has ended; one that has ended already is returned as it is.
+    pub(crate) async fn cancel(&self, name: &str) -> Result<pb::Diagnosis, Refusal> {
+        let id = read_id(name, "name", "diagnoses", DiagnosisId::new)?;
+        if let Some(running) = self.running(&id) {
+            running.cancel.cancel();
+            // A logon under way is settled first; whoever cannot wait for that sees the state by name.
+            let _ = tokio::time::timeout(CANCEL_WAIT, running.signals.ended.cancelled()).await;
+        }
+        Ok(self.shared.store.diagnosis(&id).await?)
+    }
+
+    async fn accept(
+        &self,
+        principal: &Principal,
+        ask: Ask,
+        validate_only: bool,
+    ) -> Result<pb::Diagnosis, Refusal> {
+        let facts = Facts::gather(&self.shared.store, &ask.target).await?;
+        facts.check_vantages()?;
+        if !ask.anonymous_only {
+            facts.check_budgets()?;
+        }
+        let plan = preview::preview(&facts, &self.shared.fleet.view(), ask.anonymous_only);
+        let mut diagnosis = pb::Diagnosis {
+            name: parallax_wire::diagnosis_name(&ask.id),
+            target: parallax_wire::target_name(&ask.target),
+            plan: Some(plan),
+            principal: principal.name.clone(),
+            time_limit: Some(parallax_wire::encode_duration(ask.time)),
+            anonymous_only: ask.anonymous_only,
+            ..pb::Diagnosis::default()
+        };
+        render::render(&mut diagnosis, ask.language);
+        if validate_only {
+            return Ok(diagnosis);
+        }
+        let slot = self.slot()?;
+        let answer =
+            self.shared.store.create_diagnosis(&ask.id, diagnosis, ask.key.as_ref()).await?;
+        match answer {
+            Answer::Done(created) => {
+                self.start(&ask, principal, facts, created.clone(), slot);
+                Ok(created)
+            }
+            Answer::Replayed(before) => Ok(before),
+        }
+    }
+
+    fn slot(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if self.shared.stop.is_cancelled() {
+            return Err(Refusal::new(Reason::Stopping, "the controller is stopping")
+                .retry_after(BUSY_RETRY));
+        }
+        Arc::clone(&self.shared.slots).try_acquire_owned().map_err(|_| {
+            let message = format!("{RUNNING_MAX} diagnoses run already");
+            Refusal::new(Reason::TooManyDiagnoses, message).retry_after(BUSY_RETRY)
+        })
+    }
+
+    fn start(
+        &self,
+        ask: &Ask,
+        principal: &Principal,
+        facts: Facts,
+        message: pb::Diagnosis,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let (newest, signal) = watch::channel(0);
+        let cancel = CancellationToken::new();
+        let ended = CancellationToken::new();
+        let running = Running {
+            cancel: cancel.clone(),
+            signals: Signals { newest: signal, ended: ended.clone() },
+        };
+        self.table(|it| it.insert(ask.id.clone(), running));
+        let Shared { store, fleet, stop, .. } = &*self.shared;
+        let (journal, journal_task) =
+            JournalTask::new(ask.id.clone(), Arc::clone(store), fleet.clone(), newest.clone());
+        let run = Run {
+            id: ask.id.clone(),
+            principal: principal.name.clone(),
+            language: ask.language,
+            anonymous_only: ask.anonymous_only,
+            deadline: Instant::now() + ask.time,
+            tally: Tally::begin(&facts.budgets),
+            evidence: facts.evidence,
+            judged: None,
+            journal,
+            store: Arc::clone(store),
+            fleet: fleet.clone(),
+            cancel,
+            stop: stop.clone(),
+            message,
+        };
+        let coordinator = self.clone();
+        let id = ask.id.clone();
+        self.shared.tracker.spawn(async move {
+            // Whatever happens inside, the entry goes and waiters wake.
+            let _ends = Ends { coordinator, id: id.clone(), ended };
+            let _slot = slot;
+            if let Err(error) = Box::pin(finish::run_to_the_end(run, journal_task, newest)).await {
+                error!(error = chain(&error), diagnosis = %id, "a diagnosis could not be finished");
+            }
+        });
+    }
+
+    fn running(&self, id: &DiagnosisId) -> Option<Running> {
+        self.table(|it| it.get(id).cloned())
+    }
+
+    fn table<T>(&self, act: impl FnOnce(&mut BTreeMap<DiagnosisId, Running>) -> T) -> T {
+        act(&mut self.shared.running.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// How long `CancelDiagnosis` waits for the end; below the general deadline of RPCs.
+const CANCEL_WAIT: Duration = Duration::from_secs(20);
+
+/// Takes a diagnosis off the table when its task is over, however it ended.
+struct Ends {
+    coordinator: Coordinator,
+    id: DiagnosisId,
+    ended: CancellationToken,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.coordinator.table(|it| it.remove(&self.id));
+        self.ended.cancel();
+    }
+}
+
+/// The supported subset of AIP-160: `target = "targets/ID"`, alone or empty.
+fn read_filter(filter: &str) -> Result<Option<TargetId>, Refusal> {
+    let filter = filter.trim();
+    if filter.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || {
+        Refusal::field(
+            "filter",
+            format!("`{filter}` is not supported; write target = \"targets/ID\", or nothing"),
+        )
+    };
+    let (field, value) = filter.split_once('=').ok_or_else(wrong)?;
+    let value =
+        value.trim().strip_prefix('"').and_then(|it| it.strip_suffix('"')).ok_or_else(wrong)?;
+    if field.trim() != "target" {
+        return Err(wrong());
+    }
+    read_id(value, "filter", "targets", TargetId::new).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_knows_one_form() {
+        assert_eq!(read_filter(" ").expect("none"), None);
+        let shop = TargetId::new("shop").ok();
+        assert_eq!(read_filter("target=\"targets/shop\"").expect("one"), shop);
+        assert_eq!(read_filter(" target = \"targets/shop\" ").expect("one"), shop);
+        for wrong in [
+            "shop",
+            "target = targets/shop",
+            "state = \"x\"",
+            "target = \"shop\"",
+            "target = \"targets/a\" AND x",
+        ] {
+            assert!(read_filter(wrong).is_err(), "{wrong}");
+        }
+    }
+}

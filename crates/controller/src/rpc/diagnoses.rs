@@ -1,0 +1,75 @@
+//! `DiagnosisService`: decode, call, encode. Dropping `Diagnose` or `WatchDiagnosis` stops waiting, never the diagnosis.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt as _};
+use parallax_wire::pb;
+use parallax_wire::pb::diagnosis_service_server::DiagnosisService;
+use tonic::{Request, Response, Status};
+
+use super::gate::CallDeadline;
+use super::principal;
+use crate::diagnosis::Coordinator;
+use crate::reasons::Refusal;
+
+#[derive(Debug)]
+pub(super) struct DiagnosisRpc {
+    pub coordinator: Coordinator,
+}
+
+#[tonic::async_trait]
+impl DiagnosisService for DiagnosisRpc {
+    async fn create_diagnosis(
+        &self,
+        request: Request<pb::CreateDiagnosisRequest>,
+    ) -> Result<Response<pb::Diagnosis>, Status> {
+        let principal = principal(&request)?;
+        Ok(Response::new(self.coordinator.create(&principal, request.into_inner()).await?))
+    }
+
+    async fn diagnose(
+        &self,
+        request: Request<pb::DiagnoseRequest>,
+    ) -> Result<Response<pb::Diagnosis>, Status> {
+        let principal = principal(&request)?;
+        let deadline = request.extensions().get::<CallDeadline>().and_then(|it| it.0);
+        let diagnosis =
+            self.coordinator.diagnose(&principal, request.into_inner(), deadline).await?;
+        Ok(Response::new(diagnosis))
+    }
+
+    async fn get_diagnosis(
+        &self,
+        request: Request<pb::GetDiagnosisRequest>,
+    ) -> Result<Response<pb::Diagnosis>, Status> {
+        Ok(Response::new(self.coordinator.get(request.into_inner()).await?))
+    }
+
+    async fn list_diagnoses(
+        &self,
+        request: Request<pb::ListDiagnosesRequest>,
+    ) -> Result<Response<pb::ListDiagnosesResponse>, Status> {
+        let page = self.coordinator.list(request.into_inner()).await?;
+        let answer =
+            pb::ListDiagnosesResponse { diagnoses: page.items, next_page_token: page.next_token };
+        Ok(Response::new(answer))
+    }
+
+    type WatchDiagnosisStream =
+        Pin<Box<dyn Stream<Item = Result<pb::WatchDiagnosisResponse, Status>> + Send>>;
+
+    async fn watch_diagnosis(
+        &self,
+        request: Request<pb::WatchDiagnosisRequest>,
+    ) -> Result<Response<Self::WatchDiagnosisStream>, Status> {
+        let events = self.coordinator.watch(request.into_inner()).await?;
+        Ok(Response::new(Box::pin(events.map(|event| event.map_err(Refusal::into_status)))))
+    }
+
+    async fn cancel_diagnosis(
+        &self,
+        request: Request<pb::CancelDiagnosisRequest>,
+    ) -> Result<Response<pb::Diagnosis>, Status> {
+        Ok(Response::new(self.coordinator.cancel(&request.into_inner().name).await?))
+    }
+}

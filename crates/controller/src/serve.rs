@@ -1,0 +1,183 @@
+//! Puts the controller together and runs it until it is told to stop.
+//!
+//! Takes bound listeners and an opened store, so that the demo, worlds and tests run exactly what `parallax controller`
+//! runs. Absent on purpose: settings, signals, logging.
+//!
+//! INVARIANT: after `stop`, no new work is accepted, a logon under way is settled, and everything ends within
+//! [`DRAIN_MAX`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parallax_store::{Store, StoreError};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic_health::server::HealthReporter;
+use tracing::{info, warn};
+
+use crate::agents::{AgentPlane, FleetTask, FleetView, serve_agents};
+use crate::authority::{Authority, AuthorityError};
+use crate::diagnosis::{Coordinator, LATE_MAX, finish_interrupted, settle_late_results};
+use crate::listener::{Security, accept, agent_tls, api_tls};
+use crate::reasons::chain;
+use crate::registry::Registry;
+use crate::rpc::{Api, ApiError, begin_health, serve_api, watch_health};
+use crate::token::TokenDigest;
+
+/// How long everything may take to end after `stop` (api 6.3).
+const DRAIN_MAX: Duration = Duration::from_secs(25);
+/// Between two sweeps of the ledger.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the API's clients are shown. `None` in [`ControllerParts`]: plain HTTP/2, on loopback only.
+#[derive(Debug)]
+pub struct ApiIdentity {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// What a controller is made of.
+#[derive(Debug)]
+pub struct ControllerParts {
+    pub store: Arc<Store>,
+    pub authority: Authority,
+    /// Host names and addresses under which agents reach the agent port.
+    pub agent_names: Vec<String>,
+    pub token: TokenDigest,
+    pub api_listener: TcpListener,
+    /// `None`: plain HTTP/2.
+    pub api_identity: Option<ApiIdentity>,
+    pub agent_listener: TcpListener,
+    /// Shows who is connected; whoever holds a receiver can wait for agents.
+    pub fleet_view: watch::Sender<FleetView>,
+}
+
+/// Why a controller could not run, or stopped. A target that nobody reaches is not in here: that is a diagnosis.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    #[error("the API would be served in the clear on {address}, which is not loopback")]
+    ApiInTheClear { address: std::net::SocketAddr },
+    #[error("cannot read the address of a listener")]
+    Listener(#[source] std::io::Error),
+    #[error("cannot make the certificate of the agent port")]
+    Authority(#[from] AuthorityError),
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    #[error("the agents' server stopped")]
+    AgentServer(#[from] tonic::transport::Error),
+    #[error("the API cannot be served")]
+    Api(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<ApiError> for ControllerError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(Box::new(error))
+    }
+}
+
+/// Runs a controller until `stop`, or until something that it cannot do without fails.
+pub async fn serve(parts: ControllerParts, stop: CancellationToken) -> Result<(), ControllerError> {
+    let api_address = parts.api_listener.local_addr().map_err(ControllerError::Listener)?;
+    let agent_address = parts.agent_listener.local_addr().map_err(ControllerError::Listener)?;
+    let api_security = match parts.api_identity {
+        Some(ApiIdentity { chain, key }) => api_tls(chain, key)?,
+        None if api_address.ip().is_loopback() => Security::Plain,
+        None => return Err(ControllerError::ApiInTheClear { address: api_address }),
+    };
+    let agent_identity = parts.authority.issue_server(&parts.agent_names)?;
+    let agent_security = agent_tls(&parts.authority, agent_identity)?;
+    let store = parts.store;
+    finish_interrupted(&store).await?;
+
+    // Work ends first, then the ports: whoever waits for a diagnosis still gets its answer.
+    let (closing, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let (late_sender, late) = mpsc::channel(LATE_MAX);
+    let (fleet, fleet_task) = FleetTask::new(parts.fleet_view, late_sender);
+    let coordinator =
+        Coordinator::new(Arc::clone(&store), fleet.clone(), tracker.clone(), stop.clone());
+    let health = HealthReporter::new();
+    begin_health(&health).await;
+    let plane = AgentPlane {
+        fleet: fleet.clone(),
+        store: Arc::clone(&store),
+        sessions: TaskTracker::new(),
+        stop: closing.clone(),
+    };
+    let services = Api {
+        coordinator,
+        registry: Registry::new(Arc::clone(&store)),
+        token: parts.token,
+        health: health.clone(),
+    };
+    let (agent_incoming, agent_accept) =
+        accept(parts.agent_listener, agent_security, closing.clone());
+    let (api_incoming, api_accept) = accept(parts.api_listener, api_security, closing.clone());
+
+    let mut tasks: JoinSet<Result<(), ControllerError>> = JoinSet::new();
+    let sessions = plane.sessions.clone();
+    tasks.spawn(endless(agent_accept));
+    tasks.spawn(endless(api_accept));
+    tasks.spawn(endless(fleet_task.run(closing.clone())));
+    tasks.spawn(endless(settle_late_results(Arc::clone(&store), fleet, late, closing.clone())));
+    tasks.spawn(endless(sweep(Arc::clone(&store), closing.clone())));
+    tasks.spawn(endless(watch_health(store, health, stop.clone())));
+    let agent_stop = closing.clone();
+    tasks.spawn(async move { Ok(serve_agents(plane, agent_incoming, agent_stop).await?) });
+    let api_stop = closing.clone();
+    tasks.spawn(async move { Ok(serve_api(services, api_incoming, api_stop).await?) });
+    info!(%api_address, %agent_address, "the controller serves");
+
+    let failure = tokio::select! {
+        () = stop.cancelled() => None,
+        failure = first_failure(&mut tasks) => failure,
+    };
+    stop.cancel();
+    let drained = tokio::time::timeout(DRAIN_MAX, async {
+        tracker.close();
+        tracker.wait().await;
+        closing.cancel();
+        sessions.close();
+        sessions.wait().await;
+        while tasks.join_next().await.is_some() {}
+    });
+    if drained.await.is_err() {
+        warn!("not everything ended in time; the rest is dropped");
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn endless(task: impl Future<Output = ()>) -> Result<(), ControllerError> {
+    task.await;
+    Ok(())
+}
+
+/// The first task that fails; nothing while all go on. A task that ends by itself before `stop` has said why.
+async fn first_failure(
+    tasks: &mut JoinSet<Result<(), ControllerError>>,
+) -> Option<ControllerError> {
+    while let Some(joined) = tasks.join_next().await {
+        match joined {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Some(error),
+            Err(panic) => return Some(ControllerError::Api(Box::new(panic))),
+        }
+    }
+    None
+}
+
+/// Voids reservations that nobody started and charges starts whose result never came.
+async fn sweep(store: Arc<Store>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
+        match store.sweep().await {
+            Ok(swept) if swept.voided + swept.charged > 0 => info!(?swept, "the ledger was swept"),
+            Ok(_) => {}
+            Err(error) => warn!(error = chain(&error), "cannot sweep the ledger"),
+        }
+    }
+}
