@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parallax_model::{
-    Account, Answer, Generation, Look, NameForm, Need, Place, Role, Scheme, UserName,
+    Account, Answer, Generation, Look, NameForm, Need, Place, Role, Scheme, UserName, Zone,
 };
 
 use crate::claim::{Claim, any};
@@ -128,17 +128,29 @@ impl<'e> Logons<'_, 'e> {
             return Claim::unknown(Need::Declared { what: "a password for the account" });
         }
         let look = Look::logon(self.account.id.clone(), name.form, self.place);
-        let willing = self.spots.iter().rev().filter(|spot| is_answering(spot));
-        let mut willing = willing.peekable();
-        if willing.peek().is_none() {
+        let mut willing: Vec<&&Spot<'_>> =
+            self.spots.iter().filter(|spot| is_answering(spot)).collect();
+        willing.sort_by_key(|spot| (boxes_between(spot), spot.path));
+        if willing.is_empty() {
             return Claim::undecidable();
         }
-        match willing.find(|spot| may_carry_a_secret(spot)) {
+        match willing.into_iter().find(|spot| may_carry_a_secret(spot)) {
             Some(spot) => Claim::unknown(Need::Logon { path: spot.path.clone(), look }),
             None => Claim::unknown(Need::Declared {
                 what: "allow_plaintext_logon or a trust that the certificate satisfies",
             }),
         }
+    }
+}
+
+/// The order in which a logon is asked for: where the fewest boxes stand between vantage and server.
+fn boxes_between(spot: &Spot<'_>) -> u8 {
+    match (spot.endpoint.role, spot.vantage.zone) {
+        (Role::Backend, Zone::Backend) => 0,
+        (_, Zone::Internal) => 1,
+        (_, Zone::Backend) => 2,
+        (_, Zone::Dmz) => 3,
+        (_, Zone::External) => 4,
     }
 }
 

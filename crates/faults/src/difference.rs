@@ -9,54 +9,87 @@ use parallax_model::{Account, DifferentField, FirstDifference, Look, Outcome, Ro
 use crate::seen::{Seen, Spot};
 use crate::words;
 
-/// Fields of one path, in the order in which they are compared.
+/// What one path came to, field by field, in the order in which they are compared; every side has the same fields.
 struct Side {
-    /// Make a difference: look (none: DNS, TCP, TLS), name, value; no value: not known here.
-    outcomes: Vec<(Option<Look>, String, Option<String>)>,
-    /// Shown beside.
+    outcomes: Vec<Field>,
+    /// What merely names the server, shown beside.
     marks: Vec<(String, Option<String>)>,
+}
+
+/// An outcome that makes a difference.
+struct Field {
+    /// The request; none: DNS, TCP, TLS.
+    look: Option<Look>,
+    name: String,
+    /// None: not known here.
+    value: Option<String>,
+}
+
+impl Field {
+    fn new(look: Option<Look>, name: impl Into<String>, value: Option<String>) -> Self {
+        Self { look, name: name.into(), value }
+    }
 }
 
 pub(crate) fn first(seen: &Seen<'_>) -> Option<FirstDifference> {
     let hops: Vec<&Spot<'_>> =
         seen.paths.iter().filter(|it| it.endpoint.role != Role::Control && it.is_seen()).collect();
-    let between_hops = hops.windows(2).find_map(|pair| between(seen, pair[0], pair[1]));
+    let sides: Vec<Side> = hops.iter().map(|spot| side(seen, spot)).collect();
+    let between_hops = first_pair(&sides)
+        .map(|(left, right)| between(hops[left], hops[right], &sides[left], &sides[right]));
     between_hops.or_else(|| hops.iter().find_map(|spot| between_accounts(seen, spot)))
 }
 
-fn between(seen: &Seen<'_>, left: &Spot<'_>, right: &Spot<'_>) -> Option<FirstDifference> {
-    let (a, b) = (side(seen, left), side(seen, right));
+/// The outermost pair of hops of which one outcome is known and differs, with no hop between them that knows it too.
+fn first_pair(sides: &[Side]) -> Option<(usize, usize)> {
+    let fields = sides.first()?.outcomes.len();
+    let value_at = |hop: &usize, field: usize| sides[*hop].outcomes[field].value.as_ref();
+    (0..fields)
+        .filter_map(|field| {
+            let known: Vec<usize> =
+                (0..sides.len()).filter(|hop| value_at(hop, field).is_some()).collect();
+            known
+                .windows(2)
+                .map(|pair| (pair[0], pair[1]))
+                .find(|(left, right)| value_at(left, field) != value_at(right, field))
+        })
+        .min()
+}
+
+fn between(left: &Spot<'_>, right: &Spot<'_>, a: &Side, b: &Side) -> FirstDifference {
     let mut equal = 0;
     let mut look = None;
     let mut fields = Vec::new();
-    for ((asked, name, mine), (_, _, other)) in a.outcomes.into_iter().zip(b.outcomes) {
-        match (mine, other) {
-            (Some(mine), Some(other)) if mine == other => equal += 1,
-            (Some(mine), Some(other)) => {
+    for (mine, other) in a.outcomes.iter().zip(&b.outcomes) {
+        match (&mine.value, &other.value) {
+            (Some(left), Some(right)) if left == right => equal += 1,
+            (Some(left), Some(right)) => {
                 if fields.is_empty() {
-                    look = asked;
+                    look.clone_from(&mine.look);
                 }
-                fields.push(DifferentField { field: name, left: mine, right: other });
+                fields.push(DifferentField {
+                    field: mine.name.clone(),
+                    left: left.clone(),
+                    right: right.clone(),
+                });
             }
             (None, _) | (_, None) => {}
         }
     }
-    if fields.is_empty() {
-        return None;
-    }
-    for ((name, mine), (_, other)) in a.marks.into_iter().zip(b.marks) {
+    for ((name, mine), (_, other)) in a.marks.iter().zip(&b.marks) {
         if mine == other {
             equal += 1;
         } else {
-            let absent = || "(absent)".to_owned();
+            let shown =
+                |value: &Option<String>| value.clone().unwrap_or_else(|| "(absent)".to_owned());
             fields.push(DifferentField {
-                field: name,
-                left: mine.unwrap_or_else(absent),
-                right: other.unwrap_or_else(absent),
+                field: name.clone(),
+                left: shown(mine),
+                right: shown(other),
             });
         }
     }
-    Some(FirstDifference {
+    FirstDifference {
         left: left.path.clone(),
         left_account: None,
         right: right.path.clone(),
@@ -64,14 +97,14 @@ fn between(seen: &Seen<'_>, left: &Spot<'_>, right: &Spot<'_>) -> Option<FirstDi
         look,
         fields,
         equal,
-    })
+    }
 }
 
 fn side(seen: &Seen<'_>, spot: &Spot<'_>) -> Side {
     let mut outcomes = vec![
-        (None, "DNS".to_owned(), dns(spot)),
-        (None, "TCP".to_owned(), tcp(spot)),
-        (None, "TLS".to_owned(), tls(spot)),
+        Field::new(None, "DNS", dns(spot)),
+        Field::new(None, "TCP", tcp(spot)),
+        Field::new(None, "TLS", tls(spot)),
     ];
     for (look, name) in [(Look::OPTIONS, "OPTIONS"), (Look::GET, "GET")] {
         let answer = spot.answer(&look);
@@ -80,18 +113,22 @@ fn side(seen: &Seen<'_>, spot: &Spot<'_>) -> Side {
             .into_iter()
             .find_map(|met| met.exchange.outcome.failed().map(words::http_failure));
         let status = answer.map(|(_, it)| it.status.to_string()).or(failed);
-        outcomes.push((Some(look.clone()), format!("{name} status"), status));
+        outcomes.push(Field::new(Some(look.clone()), format!("{name} status"), status));
         if name == "OPTIONS" {
             let schemes = answer
                 .filter(|(_, it)| it.status == 401)
                 .map(|(_, it)| words::schemes(&it.challenges));
-            outcomes.push((Some(look), "WWW-Authenticate".to_owned(), schemes));
+            outcomes.push(Field::new(Some(look), "WWW-Authenticate", schemes));
         }
     }
     for account in &seen.evidence.accounts {
         let result = last_logon(spot, account);
         let look = result.as_ref().map(|(look, _)| look.clone());
-        outcomes.push((look, format!("logon {}", account.id), result.map(|(_, status)| status)));
+        outcomes.push(Field::new(
+            look,
+            format!("logon {}", account.id),
+            result.map(|(_, status)| status),
+        ));
     }
     let header = |name: &str| {
         spot.answer(&Look::OPTIONS).and_then(|(_, it)| it.headers.first(name).map(words::shortened))

@@ -30,13 +30,13 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
     let mut findings = findings(&seen, &judged, &marks);
     order(&mut findings, &judged, &marks);
     let open = open_faults(&judged, &marks, &findings);
-    let gaps = gaps(&seen, &open);
+    let gaps = gaps(&seen, &findings, &open);
     let verdict = verdict(&seen, &findings, &open, &marks);
     Diagnosis {
         verdict,
         ruled_out: judged.iter().filter_map(Judged::ruled_out).collect(),
         unexplained: unexplained(&judged, &findings, &marks),
-        first_difference: difference::first(&seen),
+        first_difference: if verdict == Verdict::Healthy { None } else { difference::first(&seen) },
         matrix: matrix::rows(&seen, &marks),
         notes: causes::notes(&seen),
         open,
@@ -348,7 +348,20 @@ fn is_subject_accepted(seen: &Seen<'_>, spot: &Spot<'_>) -> bool {
 }
 
 /// What is missing for calling it healthy, and who would have to look where an open fault needs it.
-fn gaps(seen: &Seen<'_>, open: &[OpenFault]) -> Vec<Need> {
+fn gaps(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault]) -> Vec<Need> {
+    let mut gaps: Vec<Need> = if findings.is_empty() { health_gaps(seen) } else { Vec::new() };
+    for need in open
+        .iter()
+        .flat_map(|it| &it.needs)
+        .filter(|it| matches!(it, Need::Vantage { .. } | Need::Witness))
+    {
+        extend_new(&mut gaps, vec![need.clone()]);
+    }
+    gaps
+}
+
+/// What keeps an all-green picture from being called healthy.
+fn health_gaps(seen: &Seen<'_>) -> Vec<Need> {
     let mut gaps: Vec<Need> = Vec::new();
     for endpoint in seen.evidence.target.endpoints.iter().filter(|it| it.role == Role::External) {
         let outermost = seen.outermost_zone(endpoint);
@@ -376,13 +389,6 @@ fn gaps(seen: &Seen<'_>, open: &[OpenFault]) -> Vec<Need> {
             None => Need::Subject,
         };
         extend_new(&mut gaps, vec![need]);
-    }
-    for need in open
-        .iter()
-        .flat_map(|it| &it.needs)
-        .filter(|it| matches!(it, Need::Vantage { .. } | Need::Witness))
-    {
-        extend_new(&mut gaps, vec![need.clone()]);
     }
     gaps
 }

@@ -167,6 +167,8 @@ impl Run {
     /// Notes a logon that is deliberately not made, and tells watchers once.
     async fn hold(&mut self, account: &AccountId, path: &PathId, reason: &str) {
         if self.tally.held(account, path, reason) {
+            // After the last judgement nobody else would count it.
+            self.message.logons = Some(self.tally.summary());
             self.tell_logon(path, account, "held", reason).await;
         }
     }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use parallax_faults::{LogonOutcome, classify, cost};
 use parallax_model::{
-    Account, AccountId, Credential, Diagnosis, Evidence, Generation, Look, Need, PathId, Place,
-    Role, UserName,
+    Account, AccountId, Credential, Diagnosis, Endpoint, Evidence, Generation, Look, Need, PathId,
+    Place, Purpose, Role, UserName,
 };
 
 use super::ladder::{Rung, anonymous, is_open, ladder, sights};
@@ -34,23 +34,55 @@ pub fn next_round(
     if !is_last {
         free_looks(evidence, diagnosis, &mut next);
     }
-    if !diagnosis.findings.is_empty() {
-        hold_health(diagnosis, budgets, &mut next);
-    }
+    hold_published(evidence, budgets, &mut next);
     next
 }
 
-/// A logon that would have proven health, and that a refused one now forbids: said, not silently left out.
-fn hold_health(diagnosis: &Diagnosis, budgets: &[AccountBudget], next: &mut NextRound) {
-    for need in &diagnosis.gaps {
-        let Need::Logon { path, look } = need else { continue };
-        let Some(account) = account_of(look) else { continue };
-        let is_spent = budgets.iter().any(|it| it.account == *account && it.refused_here > 0);
-        if is_spent && !next.held.iter().any(|it| it.path == *path && it.account == *account) {
-            let reason = "one refused logon per account and diagnosis".to_owned();
-            next.held.push(HeldLogon { path: path.clone(), account: account.clone(), reason });
+/// The logon of a phone, from outside at the published name, that a refused one now forbids: said, not silently left out.
+fn hold_published(evidence: &Evidence, budgets: &[AccountBudget], next: &mut NextRound) {
+    for budget in
+        budgets.iter().filter(|it| it.refused_here > 0 && is_subject(evidence, &it.account))
+    {
+        for path in
+            evidence.target.endpoints.iter().filter_map(|it| outermost_answering(evidence, it))
+        {
+            let is_made = sights(evidence, &path)
+                .into_iter()
+                .flat_map(|it| &it.observations)
+                .flat_map(|it| &it.exchanges)
+                .any(|it| it.sent && account_of(&it.look) == Some(&budget.account));
+            let is_told =
+                next.held.iter().any(|it| it.path == path && it.account == budget.account);
+            if !is_made && !is_told {
+                let reason = "one refused logon per account and diagnosis".to_owned();
+                next.held.push(HeldLogon { path, account: budget.account.clone(), reason });
+            }
         }
     }
+}
+
+fn is_subject(evidence: &Evidence, account: &AccountId) -> bool {
+    evidence
+        .target
+        .accounts
+        .iter()
+        .any(|it| it.account == *account && it.purpose == Purpose::Subject)
+}
+
+/// The path of the outermost vantage to a published endpoint, if its anonymous question was answered.
+fn outermost_answering(evidence: &Evidence, endpoint: &Endpoint) -> Option<PathId> {
+    let outermost = evidence
+        .vantages
+        .iter()
+        .filter(|it| endpoint.is_for(it))
+        .min_by_key(|it| (it.zone, it.name.clone()))?;
+    let path = PathId { vantage: outermost.name.clone(), endpoint: endpoint.name.clone() };
+    let is_answering = sights(evidence, &path)
+        .into_iter()
+        .flat_map(|it| &it.observations)
+        .flat_map(|it| &it.exchanges)
+        .any(|it| it.look == Look::OPTIONS && it.outcome.done().is_some());
+    (endpoint.role == Role::External && is_answering).then_some(path)
 }
 
 /// Logons that would decide something, the most useful first: open faults, then likely ones that could be firm, then what
@@ -59,8 +91,7 @@ fn wanted(diagnosis: &Diagnosis) -> Vec<(PathId, Look)> {
     let open = diagnosis.open.iter().flat_map(|it| &it.needs);
     let firmer = diagnosis.findings.iter().flat_map(|it| &it.needs);
     let mut wanted = Vec::new();
-    let health = diagnosis.gaps.iter().filter(|_| diagnosis.findings.is_empty());
-    for need in open.chain(firmer).chain(health) {
+    for need in open.chain(firmer).chain(&diagnosis.gaps) {
         if let Need::Logon { path, look } = need {
             let want = (path.clone(), look.clone());
             if !wanted.contains(&want) {

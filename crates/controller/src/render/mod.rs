@@ -19,6 +19,7 @@ pub(crate) fn render(diagnosis: &mut pb::Diagnosis, language: Language) {
     for finding in &mut diagnosis.findings {
         finding.title = title(&finding.fault, language, &places(&finding.places));
         finding.owner = owner(&finding.fault);
+        render_needs(&mut finding.needs, language);
     }
     let none = BTreeMap::new();
     for fault in &mut diagnosis.ruled_out {
