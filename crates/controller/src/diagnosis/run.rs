@@ -98,7 +98,7 @@ impl Run {
         self.evidence.now = SystemTime::now();
         let judged = parallax_faults::diagnose(&self.evidence);
         self.fill(&judged);
-        self.message.logons = Some(self.tally.summary());
+        self.tally.show(&mut self.message);
         if let Some(verdict) = &self.message.verdict {
             self.journal.event(Event::Judged(verdict.clone())).await;
         }
@@ -168,7 +168,7 @@ impl Run {
     async fn hold(&mut self, account: &AccountId, path: &PathId, reason: &str) {
         if self.tally.held(account, path, reason) {
             // After the last judgement nobody else would count it.
-            self.message.logons = Some(self.tally.summary());
+            self.tally.show(&mut self.message);
             self.tell_logon(path, account, "held", reason).await;
         }
     }

@@ -93,6 +93,24 @@ impl Tally {
         }
     }
 
+    /// Puts the summary into the message, and marks the cells of logons that were deliberately not made.
+    pub(super) fn show(&self, message: &mut pb::Diagnosis) {
+        message.logons = Some(self.summary());
+        for (account, used) in &self.accounts {
+            for (path, _) in &used.held {
+                let path = pb::Path::from(path);
+                for row in message.matrix.iter_mut().filter(|row| row.path.as_ref() == Some(&path))
+                {
+                    let cell = row.logon.get_or_insert_default();
+                    if cell.mark() == pb::cell::Mark::NotAsked {
+                        cell.set_mark(pb::cell::Mark::Held);
+                        cell.text = account.to_string();
+                    }
+                }
+            }
+        }
+    }
+
     /// The summary of design section 10.
     pub(super) fn summary(&self) -> pb::Logons {
         let accounts: Vec<pb::AccountLogons> = self

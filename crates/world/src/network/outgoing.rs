@@ -1,0 +1,52 @@
+//! Which alert ends a TLS 1.2 handshake that lacks the client certificate?
+//!
+//! `handshake_failure`, for `certificate_required` came with TLS 1.3 (RFC 5246 section 7.4.6, RFC 8446
+//! section 6.2); our TLS library sends the new one in both. Absent on purpose: any other change.
+//!
+//! INVARIANT: only a record that is exactly this alert, in clear, is changed.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A fatal `certificate_required` in clear, in the record version of TLS 1.2.
+const CERTIFICATE_REQUIRED: [u8; 7] = [21, 3, 3, 0, 2, 2, 116];
+
+/// A fatal `handshake_failure`.
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+
+/// A TCP connection on which that alert goes out as an old server means it.
+#[derive(Debug)]
+pub(super) struct Outgoing(pub(super) TcpStream);
+
+impl AsyncRead for Outgoing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Outgoing {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let bytes = if bytes == CERTIFICATE_REQUIRED { &HANDSHAKE_FAILURE[..] } else { bytes };
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
