@@ -1,0 +1,151 @@
+//! `parallax controller`: runs a controller until it is stopped; `init` makes what it needs once.
+//!
+//! INVARIANT: nothing is opened or bound before all settings were found right.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parallax_controller::authority::Authority;
+use parallax_controller::init::{InitRequest, init};
+use parallax_controller::settings::{ApiSecurity, ControllerSettings, WrittenSettings};
+use parallax_controller::token::{TOKEN_FILE, TokenDigest};
+use parallax_controller::{ApiIdentity, ControllerParts, FleetView, serve};
+use parallax_process::{ExitCode, Layers, read_settings};
+use parallax_store::{Store, StoreError};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{ControllerCommand, ControllerInitArguments, ControllerRunArguments, Language};
+use crate::failure::Failure;
+use crate::render::{Screen, init_page, words};
+use crate::running::{until_interrupted, until_stopped};
+
+/// Settings in the environment begin with this, as `PARALLAX_CONTROLLER_DATA_FOLDER`.
+const ENVIRONMENT_PREFIX: &str = "PARALLAX_CONTROLLER";
+/// Names with this prefix that are no settings: they stand for options of the command line.
+const NO_SETTINGS: [&str; 1] = ["PARALLAX_CONTROLLER_CONFIG"];
+/// A controller that is being restarted waits this long for the one before to leave the data folder.
+const STORE_WAIT: Duration = Duration::from_secs(30);
+
+pub(super) fn run(arguments: ControllerRunArguments, screen: &Screen) -> Result<ExitCode, Failure> {
+    match &arguments.command {
+        Some(ControllerCommand::Init(init)) => until_interrupted(make_ready(init, screen)),
+        None => {
+            let settings = read(&arguments)?;
+            until_stopped(|stop| run_controller(settings, stop))
+        }
+    }
+}
+
+fn read(arguments: &ControllerRunArguments) -> Result<ControllerSettings, Failure> {
+    let mut layers = Layers::default();
+    if let Some(path) = &arguments.config {
+        layers = layers.with_file(path);
+    }
+    let folder = arguments.data_folder.as_ref().map(|it| it.display().to_string());
+    let layers = layers
+        .with_variables(ENVIRONMENT_PREFIX, super::environment_without(&NO_SETTINGS))
+        .with_flag("data_folder", folder)
+        .with_flag("api_listen", arguments.api_listen.clone())
+        .with_flag("agent_listen", arguments.agent_listen.clone());
+    read_settings::<WrittenSettings, _>(&layers, ControllerSettings::check)
+        .map_err(|error| super::wrong_settings(&error))
+}
+
+async fn run_controller(
+    settings: ControllerSettings,
+    stop: CancellationToken,
+) -> Result<ExitCode, Failure> {
+    let unprepared = |error: &dyn std::error::Error| {
+        let folder = settings.data_folder.display();
+        Failure::usage("the data folder is not ready for a controller")
+            .because(error)
+            .hint(format!("Make it ready once: parallax controller init --data-folder {folder}"))
+    };
+    let authority = Authority::open(&settings.data_folder).map_err(|error| unprepared(&error))?;
+    let token = TokenDigest::read(&settings.token_file).map_err(|error| unprepared(&error))?;
+    let api_identity = read_api_identity(&settings.api_security)?;
+    let store = open_store(&settings.data_folder, STORE_WAIT).await?;
+    let store = Arc::new(store);
+    let api_listener = bind("api_listen", settings.api_listen).await?;
+    let agent_listener = bind("agent_listen", settings.agent_listen).await?;
+    // A port that the system chose is to be read here and nowhere else.
+    if let (Ok(api), Ok(agents)) = (api_listener.local_addr(), agent_listener.local_addr()) {
+        tracing::info!(%api, %agents, "the controller listens");
+    }
+    let parts = ControllerParts {
+        store: Arc::clone(&store),
+        authority,
+        agent_names: settings.agent_names,
+        token,
+        api_listener,
+        api_identity,
+        agent_listener,
+        fleet_view: watch::channel(FleetView::default()).0,
+    };
+    let served = serve(parts, stop).await;
+    if let Some(store) = Arc::into_inner(store) {
+        store.close().await;
+    }
+    served.map_err(|error| Failure::unavailable("the controller stopped").because(&error))?;
+    Ok(ExitCode::Healthy)
+}
+
+async fn bind(field: &str, address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::usage(format!("cannot listen on {address} (`{field}`)")).because(&error)
+    })
+}
+
+fn read_api_identity(security: &ApiSecurity) -> Result<Option<ApiIdentity>, Failure> {
+    let ApiSecurity::Tls { certificate, key } = security else { return Ok(None) };
+    let wrong = |field: &str, path: &Path, error: &dyn std::error::Error| {
+        Failure::usage(format!("`{field}`: {} cannot be used", path.display())).because(error)
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(|error| wrong("api_certificate", certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong("api_key", key, &error))?;
+    if chain.is_empty() {
+        let text = format!("`api_certificate`: {} holds no PEM certificate", certificate.display());
+        return Err(Failure::usage(text));
+    }
+    Ok(Some(ApiIdentity { chain, key }))
+}
+
+/// Opens the store, or says who holds it.
+async fn open_store(folder: &Path, wait: Duration) -> Result<Store, Failure> {
+    Store::open(folder, wait).await.map_err(|error| {
+        let is_in_use = matches!(error, StoreError::InUse { .. });
+        let failure = Failure::unavailable("the data folder cannot be used").because(&error);
+        if is_in_use {
+            failure.hint("Another controller uses this data folder; stop it first.")
+        } else {
+            failure
+        }
+    })
+}
+
+async fn make_ready(
+    arguments: &ControllerInitArguments,
+    screen: &Screen,
+) -> Result<ExitCode, Failure> {
+    let folder = arguments.data_folder.clone();
+    let store = open_store(&folder, Duration::ZERO).await?;
+    let request = InitRequest {
+        token_file: arguments.token_file.clone().unwrap_or_else(|| folder.join(TOKEN_FILE)),
+        folder,
+        vantages: arguments.vantages.clone(),
+        replace: arguments.replace,
+    };
+    let made = init(&store, &request).await;
+    store.close().await;
+    let report =
+        made.map_err(|error| Failure::usage("not everything was made ready").because(&error))?;
+    screen.result(&init_page(&report, words(Language::En), screen.paint()))?;
+    Ok(ExitCode::Healthy)
+}

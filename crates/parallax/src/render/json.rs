@@ -1,0 +1,56 @@
+//! JSON of the API's messages (`ProtoJSON`: lowerCamelCase, defaults written out).
+//!
+//! INVARIANT: what a terminal would obey is written as `\uXXXX`, which every reader of JSON understands.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::escape::is_harmful;
+use crate::failure::Failure;
+
+/// Over several lines.
+pub(crate) fn pretty(message: &impl Serialize) -> Result<String, Failure> {
+    safe(serde_json::to_string_pretty(message))
+}
+
+/// On one line.
+pub(crate) fn compact(message: &impl Serialize) -> Result<String, Failure> {
+    safe(serde_json::to_string(message))
+}
+
+fn safe(written: serde_json::Result<String>) -> Result<String, Failure> {
+    let json = written
+        .map_err(|error| Failure::unavailable("cannot write the answer as JSON").because(&error))?;
+    // Outside strings JSON has no such characters but line ends; inside, line ends are escaped already.
+    let is_safe = |it: char| it == '\n' || !is_harmful(it);
+    if json.chars().all(is_safe) {
+        return Ok(json);
+    }
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_safe(character) {
+            text.push(character);
+        } else {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_escaped_and_reads_back_the_same() {
+        let hostile = "\u{1b}[2J \u{9b}31m \u{202e} \u{e0001} é 統";
+        let json = compact(&serde_json::json!({"value": hostile})).expect("json");
+        assert_eq!(json, r#"{"value":"\u001b[2J \u009b31m \u202e \udb40\udc01 é 統"}"#);
+        let back: serde_json::Value = serde_json::from_str(&json).expect("reads");
+        assert_eq!(back["value"], hostile);
+    }
+}
