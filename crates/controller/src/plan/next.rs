@@ -27,8 +27,13 @@ pub fn next_round(
     let is_last = round >= ROUNDS_MAX;
     for account in by_urgency(evidence, &wanted) {
         let Some(budget) = budgets.iter().find(|it| it.account == account.id) else { continue };
-        let wants: Vec<&(PathId, Look)> =
-            wanted.iter().filter(|(_, look)| account_of(look) == Some(&account.id)).collect();
+        let wants: Vec<&(PathId, Look)> = wanted
+            .iter()
+            .filter(|(path, look)| {
+                account_of(look) == Some(&account.id)
+                    && !is_made(evidence, path, |made| made == look)
+            })
+            .collect();
         logon_for(evidence, account, budget, &wants, is_last, &mut next);
     }
     if !is_last {
@@ -46,19 +51,25 @@ fn hold_published(evidence: &Evidence, budgets: &[AccountBudget], next: &mut Nex
         for path in
             evidence.target.endpoints.iter().filter_map(|it| outermost_answering(evidence, it))
         {
-            let is_made = sights(evidence, &path)
-                .into_iter()
-                .flat_map(|it| &it.observations)
-                .flat_map(|it| &it.exchanges)
-                .any(|it| it.sent && account_of(&it.look) == Some(&budget.account));
             let is_told =
                 next.held.iter().any(|it| it.path == path && it.account == budget.account);
-            if !is_made && !is_told {
+            if !is_made(evidence, &path, |made| account_of(made) == Some(&budget.account))
+                && !is_told
+            {
                 let reason = "one refused logon per account and diagnosis".to_owned();
                 next.held.push(HeldLogon { path, account: budget.account.clone(), reason });
             }
         }
     }
+}
+
+/// Whether such a logon went along this path: what was made is not held.
+fn is_made(evidence: &Evidence, path: &PathId, is_such: impl Fn(&Look) -> bool) -> bool {
+    sights(evidence, path)
+        .into_iter()
+        .flat_map(|it| &it.observations)
+        .flat_map(|it| &it.exchanges)
+        .any(|it| it.sent && is_such(&it.look))
 }
 
 fn is_subject(evidence: &Evidence, account: &AccountId) -> bool {

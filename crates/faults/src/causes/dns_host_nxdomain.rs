@@ -40,6 +40,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         .filter(|spot| spot.endpoint.connect.is_none())
         .map(|spot| Case {
             must: all([
+                is_outside(spot),
                 fails_to_resolve(spot),
                 not(resolves_elsewhere_outside(seen, spot)),
                 not(control_fails_too(seen, spot)),
@@ -61,6 +62,15 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
             ]),
         })
         .collect()
+}
+
+/// What an inner vantage's name server says is about the inner zone; only a look from outside tells what clients get.
+fn is_outside(spot: &Spot<'_>) -> Claim {
+    if spot.vantage.zone <= Zone::Dmz {
+        Claim::given()
+    } else {
+        Claim::unknown(Need::Vantage { zone: Zone::External })
+    }
 }
 
 fn seen_words(spot: &Spot<'_>) -> String {
