@@ -1,0 +1,15 @@
+//! Whole-system tests, one binary of the package `parallax`: what holds for the source and for the program as a whole.
+//!
+//! `tidy` reads the source; `program` runs the real program from outside, for `demo`, `mistakes`, `installation` and
+//! `secrets`; `needles` looks for secrets in what they leave behind.
+
+// Always so in here; said again, because clippy reads it to tell tests from the product.
+#![cfg(test)]
+
+mod demo;
+mod installation;
+mod mistakes;
+mod needles;
+mod program;
+mod secrets;
+mod tidy;
