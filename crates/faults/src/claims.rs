@@ -216,8 +216,10 @@ pub(crate) fn is_generation(
     }
 }
 
-/// Some inner vantage (or the CAS dialled directly) has a healthy anonymous answer: the service itself is there.
+/// Some inner vantage (or the CAS dialled directly) is asked for a logon: the path is served there, whatever else may be
+/// wrong with it. The same refusal inside says that it is the server's own; anything else settles nothing.
 pub(crate) fn works_further_in(seen: &Seen<'_>, outer: &Spot<'_>) -> Claim {
+    let outside = outer.answer(&Look::OPTIONS).map(|(_, answer)| answer.status);
     let inner: Vec<&Spot<'_>> = seen
         .fronts()
         .filter(|spot| spot.vantage.zone > outer.vantage.zone || spot.endpoint.role == Role::Cas)
@@ -226,15 +228,34 @@ pub(crate) fn works_further_in(seen: &Seen<'_>, outer: &Spot<'_>) -> Claim {
     let claims: Vec<Claim> = inner
         .iter()
         .map(|spot| match spot.answer(&Look::OPTIONS) {
-            Some((met, answer)) if condition::is_anonymous_healthy(seen, spot.endpoint, answer) => {
+            Some((met, answer))
+                if answer.status == 401
+                    || condition::is_anonymous_healthy(seen, spot.endpoint, answer) =>
+            {
                 Claim::holds(met.reference())
             }
-            Some((met, _)) => Claim::fails(met.reference()),
-            None => Claim::undecidable(),
+            Some((met, answer)) if Some(answer.status) == outside => Claim::fails(met.reference()),
+            Some(_) | None => Claim::undecidable(),
         })
         .collect();
     if claims.is_empty() {
         return Claim::unknown(Need::Vantage { zone: parallax_model::Zone::Internal });
     }
     any(claims)
+}
+
+/// The name leads where the operator says it is published; otherwise the record is stale, and what is found there is
+/// somebody else's.
+pub(crate) fn is_meant_address(spot: &Spot<'_>) -> Claim {
+    let declared = &spot.endpoint.published_on;
+    if declared.is_empty() || spot.endpoint.connect.is_some() {
+        return Claim::given();
+    }
+    let stray = spot.resolved().into_iter().find(|it| !declared.contains(it));
+    match (stray, spot.dns()) {
+        (Some(address), Some((round, _))) => {
+            Claim::fails(spot.reference(round, Some(address), "not among the declared addresses"))
+        }
+        (Some(_) | None, _) => Claim::given(),
+    }
 }

@@ -1,7 +1,7 @@
 //! What is not as on a healthy path: marks, one per path and stage, before anybody asks why.
 //!
 //! A 401 to an anonymous `OPTIONS` is healthy on premises, a 451 to the certificate host is healthy at Exchange Online, a 200
-//! without `ActiveSync` headers never is (faults.md 8.3 in short).
+//! without `ActiveSync` headers never is.
 //!
 //! INVARIANT: a silent path, and a path our own tools cannot see through, has no mark and is not healthy either.
 

@@ -25,7 +25,7 @@ mod tests;
 
 pub use fault::{Basis, Era, Fault, Layer, Owner};
 pub use judge::diagnose;
-pub use logon::{LogonOutcome, classify, cost};
+pub use logon::{Acceptance, LogonOutcome, acceptance, classify, cost};
 pub use texts::{Language, Text, text};
 
 /// Every fault of the catalogue, in the order in which a request meets the layers.

@@ -1,4 +1,4 @@
-//! What a logon came to, what it costs and when it proves a password (design section 7).
+//! What a logon came to, what it costs and when it proves a password.
 //!
 //! INVARIANT: headers alone prove nothing (Horde sends `ActiveSync` headers with a 401); a status from a publishing layer
 //! proves nothing (ISA answers a wrong password with 502).
@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use parallax_model::{
-    Account, Answer, Credential, EventKind, Evidence, EvidenceRef, Exchange, HttpFailure, Look,
-    Outcome, PathId, Place, Role,
+    Account, Answer, Credential, EventKind, Evidence, EvidenceRef, Exchange, Generation,
+    HttpFailure, Look, Outcome, PathId, Place, Role,
 };
 
 use crate::responder;
-use crate::seen::{Met, Seen, Spot};
+use crate::seen::{Met, Seen, Spot, logon_of};
 
 /// IIS caches the token of a Basic logon this long by default.
 const TOKEN_CACHE: Duration = Duration::from_mins(15);
@@ -42,6 +42,31 @@ pub fn classify(evidence: &Evidence, path: &PathId, exchange: &Exchange) -> Logo
         .map_or_else(|| outcome(None, exchange), |spot| outcome(Some((&seen, spot)), exchange))
 }
 
+/// What an accepted logon is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// The secret was checked at that moment.
+    Proof,
+    /// It may have been a token from a cache: proves nothing about the secret now.
+    MaybeCached,
+}
+
+/// Whether a logon along a path was accepted, and what that is worth; `None`: it was not accepted.
+pub fn acceptance(evidence: &Evidence, path: &PathId, exchange: &Exchange) -> Option<Acceptance> {
+    let seen = Seen::new(evidence);
+    let spot = seen.paths.iter().find(|spot| spot.path == path)?;
+    let (id, _, _) = logon_of(exchange)?;
+    let account = evidence.accounts.iter().find(|it| it.id == *id)?;
+    if outcome(Some((&seen, spot)), exchange) != LogonOutcome::Accepted {
+        return None;
+    }
+    let met = spot.logons(id).into_iter().find(|met| std::ptr::eq(met.exchange, exchange))?;
+    Some(match cached_token(evidence, account, &met) {
+        None => Acceptance::Proof,
+        Some(_) => Acceptance::MaybeCached,
+    })
+}
+
 /// Cost of one refused logon along a path in counts of the directory: base × m.
 pub fn cost(evidence: &Evidence, path: &PathId) -> u32 {
     let seen = Seen::new(evidence);
@@ -57,17 +82,24 @@ fn cost_unseen(evidence: &Evidence, path: &PathId) -> u32 {
     let Some(endpoint) = evidence.target.endpoint(&path.endpoint) else { return BASE_UNKNOWN * 2 };
     let is_direct =
         matches!(endpoint.role, Role::Cas | Role::Backend) || endpoint.connect.is_some();
-    endpoint.logon_cost.unwrap_or(BASE_UNKNOWN) * if is_direct { 1 } else { 2 }
+    let is_exchange = endpoint
+        .generation
+        .or(evidence.target.generation)
+        .is_some_and(|it| it != Generation::Other);
+    let base = if is_exchange { BASE_UNKNOWN } else { BASE_PHP };
+    endpoint.logon_cost.unwrap_or(base) * if is_direct { 1 } else { 2 }
 }
 
 /// IIS up to 7.5, or unknown: the Basic module tries a password twice.
 const BASE_UNKNOWN: u32 = 2;
+/// Z-Push and other PHP servers: the IMAP library behind them tries a password three times.
+const BASE_PHP: u32 = 3;
 
 fn base(spot: &Spot<'_>) -> u32 {
     let Some((_, answer)) = spot.answer(&Look::OPTIONS) else { return BASE_UNKNOWN };
     if answer.headers.mentions("X-Powered-By", "PHP") || responder::other_product(answer).is_some()
     {
-        return 3;
+        return BASE_PHP;
     }
     let version = answer
         .headers

@@ -1,4 +1,4 @@
-//! Who answered? The first decision about any answer, before its status means anything (design section 6).
+//! Who answered? The first decision about any answer, before its status means anything.
 //!
 //! INVARIANT: a header that is missing is evidence only where the hop that would add it is known to have answered.
 
@@ -136,7 +136,7 @@ fn recognised(spot: &Spot<'_>) -> Option<Generation> {
     })
 }
 
-/// Whether Exchange itself is known to have asked the anonymous question on this path (design section 7): `X-FEServer`
+/// Whether Exchange itself is known to have asked the anonymous question on this path: `X-FEServer`
 /// on that answer; a client access or back-end server dialled directly; up to 2010 leaf, realm and Type-2 computer
 /// equal to those of the CAS dialled directly, and no publisher's mark.
 pub(crate) fn is_exchange_itself(seen: &Seen<'_>, spot: &Spot<'_>) -> bool {

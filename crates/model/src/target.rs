@@ -112,7 +112,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether a vantage is meant to look at this endpoint: the declared `from`, else the default of design section 14.
+    /// Whether a vantage is meant to look at this endpoint: the declared `from`, else the default of its role.
     pub fn is_for(&self, vantage: &Vantage) -> bool {
         if !self.from.is_empty() {
             return self.from.contains(&vantage.name);

@@ -1,7 +1,7 @@
 //! Round 1: every path at once, without a credential; and the worst that a diagnosis may cost, told before it starts.
 
 use parallax_model::{
-    Account, AccountId, Evidence, Generation, Look, PathId, Purpose, Role, Target, Vantage,
+    Account, AccountId, Evidence, Generation, Look, PathId, Role, Target, Vantage,
 };
 
 use super::ladder::{Rung, ladder};
@@ -73,10 +73,9 @@ pub fn worst_case(evidence: &Evidence, budgets: &[AccountBudget]) -> Vec<Planned
             continue;
         };
         let budget = budgets.iter().find(|it| it.account == account.id);
-        let tries = if declared.purpose == Purpose::Witness { 1 } else { rounds };
         let rungs: Vec<Rung> =
             distinct_endpoints(ladder(&evidence.target, &evidence.vantages, account));
-        for rung in rungs.into_iter().take(tries) {
+        for rung in rungs.into_iter().take(rounds) {
             let cost = parallax_faults::cost(evidence, &rung.path);
             planned.push(PlannedLogon {
                 held: held(budget, cost),

@@ -1,4 +1,4 @@
-//! Where an account logs on first: where the fewest boxes stand between it and the directory (design section 3).
+//! Where an account logs on first: where the fewest boxes stand between it and the directory.
 //!
 //! The back end whose declared generation is that of the mailbox; for a mailbox on 2003 behind a back end that may not be
 //! asked, the witness paths of the CAS; then the CAS from inside, from the DMZ; then the published name, innermost first.

@@ -2,7 +2,7 @@
 //!
 //! Absent on purpose: I/O, clocks, the store. `diagnosis` asks here what to do and does it.
 //!
-//! INVARIANT: a logon is proposed only where design sections 3 and 7 allow it; the ledger decides again, durably.
+//! INVARIANT: a logon is proposed only on the ladder and within the budget; the ledger decides again, durably.
 
 mod first;
 mod ladder;
@@ -68,7 +68,7 @@ pub struct AccountBudget {
     pub breaker_open: bool,
     /// Why credentialed probing of it is frozen.
     pub frozen: Option<String>,
-    /// Refused or unproven logons in this diagnosis.
+    /// Refused logons in this diagnosis.
     pub refused_here: u32,
     /// An unproven logon ended this account's logons in this diagnosis.
     pub ended_here: bool,

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use parallax_faults::{LogonOutcome, classify, cost};
+use parallax_faults::{Acceptance, acceptance, cost};
 use parallax_model::{
-    Account, AccountId, Credential, Diagnosis, Endpoint, Evidence, Generation, Look, Need, PathId,
-    Place, Purpose, Role, UserName,
+    Account, AccountId, Credential, Diagnosis, Endpoint, Evidence, Exchange, Generation, Look,
+    Need, PathId, Place, Purpose, Role, TlsFacts, UserName,
 };
 
 use super::ladder::{Rung, anonymous, is_open, ladder, sights};
@@ -154,7 +154,14 @@ fn logon_for(
         next.held.extend(wants.iter().map(|(path, _)| hold(path, reason.clone())));
         return;
     }
-    let has_proof = is_proven(evidence, account);
+    let standing = standing(evidence, account);
+    if standing == Some(Acceptance::MaybeCached) {
+        let reason =
+            "an earlier logon may have been accepted from a cached token: no proof of the secret";
+        next.held.extend(wants.iter().map(|(path, _)| hold(path, reason.to_owned())));
+        return;
+    }
+    let has_proof = standing == Some(Acceptance::Proof);
     let mut reasons: Vec<HeldLogon> = Vec::new();
     let candidates =
         if has_proof { along_wants(account, wants) } else { first_rungs(evidence, account) };
@@ -207,17 +214,25 @@ pub(super) fn forbidden(budget: &AccountBudget, price: u32) -> Option<String> {
     })
 }
 
-/// An accepted logon of the same secret in this diagnosis, whatever the service then did.
-fn is_proven(evidence: &Evidence, account: &Account) -> bool {
-    evidence.rounds.iter().flat_map(|round| &round.reports).any(|report| {
+/// What the logons of an account in this diagnosis are worth: proof, if one was accepted with the secret checked.
+fn standing(evidence: &Evidence, account: &Account) -> Option<Acceptance> {
+    let mut best = None;
+    for report in evidence.rounds.iter().flat_map(|round| &round.reports) {
         let sight = report.report.seen();
-        sight.into_iter().flat_map(|it| &it.observations).flat_map(|it| &it.exchanges).any(
-            |exchange| {
-                account_of(&exchange.look) == Some(&account.id)
-                    && classify(evidence, &report.path, exchange) == LogonOutcome::Accepted
-            },
-        )
-    })
+        for exchange in
+            sight.into_iter().flat_map(|it| &it.observations).flat_map(|it| &it.exchanges)
+        {
+            if account_of(&exchange.look) != Some(&account.id) {
+                continue;
+            }
+            match acceptance(evidence, &report.path, exchange) {
+                Some(Acceptance::Proof) => return Some(Acceptance::Proof),
+                Some(Acceptance::MaybeCached) => best = Some(Acceptance::MaybeCached),
+                None => {}
+            }
+        }
+    }
+    best
 }
 
 /// After proof: exactly what is wanted, each at its own price.
@@ -267,17 +282,31 @@ fn proposal(
     }
 }
 
-/// The first address that answered the anonymous question: the secret goes where a round before looked.
+/// The first address that answered the anonymous question and may be given a secret: it goes where a round before looked.
 fn answering_address(evidence: &Evidence, rung: &Rung) -> Option<std::net::IpAddr> {
     let look = anonymous(rung.place);
+    let is_https = evidence.target.endpoint(&rung.path.endpoint).is_none_or(|it| it.is_https);
     sights(evidence, &rung.path)
         .into_iter()
         .flat_map(|it| &it.observations)
+        .filter(|it| !is_https || it.transport.tls().is_some_and(TlsFacts::may_carry_a_secret))
         .find(|it| {
             it.exchanges
                 .iter()
                 .any(|exchange| exchange.look == look && exchange.outcome.done().is_some())
         })
+        .map(|it| it.address.ip())
+}
+
+/// The first address that answered the anonymous question at all.
+fn any_answering_address(evidence: &Evidence, rung: &Rung) -> Option<std::net::IpAddr> {
+    let is_answered = |exchange: &Exchange| {
+        exchange.look == anonymous(rung.place) && exchange.outcome.done().is_some()
+    };
+    sights(evidence, &rung.path)
+        .into_iter()
+        .flat_map(|it| &it.observations)
+        .find(|it| it.exchanges.iter().any(is_answered))
         .map(|it| it.address.ip())
 }
 
@@ -324,7 +353,11 @@ fn free_looks(evidence: &Evidence, diagnosis: &Diagnosis, next: &mut NextRound) 
         }
     }
     for (path, looks) in asked {
-        next.proposals.push(Proposal { path, looks, logon: None, only_address: None });
+        // Once per endpoint means at one address of it.
+        let is_control = looks.contains(&Look::IMPOSSIBLE_USER);
+        let rung = Rung { path: path.clone(), place: Place::ActiveSync };
+        let only_address = if is_control { any_answering_address(evidence, &rung) } else { None };
+        next.proposals.push(Proposal { path, looks, logon: None, only_address });
     }
 }
 

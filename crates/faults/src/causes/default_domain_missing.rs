@@ -15,7 +15,7 @@
 
 use parallax_model::{FaultId, NameForm};
 
-use crate::causes::upn_mismatch::form_case;
+use crate::causes::upn_mismatch::form_cases;
 use crate::fault::{Basis, Era, Fault, Layer, Owner};
 
 pub(crate) const FAULT: Fault = Fault {
@@ -24,11 +24,5 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Exchange,
     era: Era::Any,
     basis: Basis::Documented,
-    cases: |seen| {
-        seen.evidence
-            .accounts
-            .iter()
-            .filter_map(|account| form_case(seen, account, NameForm::Bare))
-            .collect()
-    },
+    cases: |seen| form_cases(seen, NameForm::Bare),
 };

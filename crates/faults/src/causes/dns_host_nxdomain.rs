@@ -46,11 +46,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
                 not(control_fails_too(seen, spot)),
             ]),
             firmer: any([resolves_further_in(seen, spot), agrees(seen, spot)]),
-            at_most: if spot.vantage.zone == Zone::External {
-                Standing::Confirmed
-            } else {
-                Standing::Likely
-            },
+            at_most: at_most(seen, spot),
             role: Role::External,
             explains: Explains::path(spot.path, &[Stage::Dns]),
             places: places([
@@ -62,6 +58,26 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
             ]),
         })
         .collect()
+}
+
+/// NXDOMAIN is the zone's own word. SERVFAIL may as well be the vantage's resolver: it takes a second vantage that gets no
+/// address either, or a control that resolves there.
+fn at_most(seen: &Seen<'_>, spot: &Spot<'_>) -> Standing {
+    let is_zone_word = spot.dns().and_then(|(_, dns)| dns.failed()) == Some(&DnsFailure::NxDomain);
+    let control_resolves = seen.with_role(Role::Control).any(|it| {
+        it.vantage.name == spot.vantage.name
+            && it.dns().is_some_and(|(_, dns)| dns.done().is_some())
+    });
+    let another_fails = same_name(seen, spot).any(|it| {
+        let failure = it.dns().and_then(|(_, dns)| dns.failed());
+        it.vantage.zone <= Zone::Dmz
+            && matches!(failure, Some(DnsFailure::NxDomain | DnsFailure::ServFail))
+    });
+    if spot.vantage.zone == Zone::External && (is_zone_word || control_resolves || another_fails) {
+        Standing::Confirmed
+    } else {
+        Standing::Likely
+    }
 }
 
 /// What an inner vantage's name server says is about the inner zone; only a look from outside tells what clients get.

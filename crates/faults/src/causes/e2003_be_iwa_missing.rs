@@ -38,8 +38,10 @@ pub(crate) const FAULT: Fault = Fault {
                     .answer(&Look::OPTIONS)
                     .map(|(_, it)| words::schemes(&it.challenges))
                     .unwrap_or_default();
-                let shows = offers(pair.back_end, &Look::OPTIONS, |has| {
-                    has(&Scheme::Basic) && !has(&Scheme::Negotiate) && !has(&Scheme::Ntlm)
+                let shows = pair.back_end_says(|spot| {
+                    offers(spot, &Look::OPTIONS, |has| {
+                        has(&Scheme::Basic) && !has(&Scheme::Negotiate) && !has(&Scheme::Ntlm)
+                    })
                 });
                 pair.case(shows, pair.through_fronts().refused(), offered, "Negotiate, NTLM, Basic")
             })

@@ -17,9 +17,9 @@ use parallax_model::{Answer, FaultId, Look};
 
 use crate::causes::legacy::{self, Legacy};
 use crate::claim::Claim;
-use crate::claims::unanswered;
 use crate::fault::{Basis, Case, Era, Fault, Layer, Owner};
 use crate::logon;
+use crate::seen::Spot;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -42,14 +42,14 @@ fn case(pair: &Legacy<'_, '_>) -> Case {
         pair.back_end.answer(&Look::OPTIONS).map(|(_, it)| words::answer(it)).unwrap_or_default();
     let front_says =
         pair.through_fronts().answered(|answer| answer.status == 403 && !logon::is_slow(answer));
-    pair.case_without_proof(demands_ssl(pair), front_says, said, "401 Basic")
+    pair.case_without_proof(pair.back_end_says(demands_ssl), front_says, said, "401 Basic")
 }
 
-fn demands_ssl(pair: &Legacy<'_, '_>) -> Claim {
-    match pair.back_end.answer(&Look::OPTIONS) {
+fn demands_ssl(spot: &Spot<'_>) -> Claim {
+    match spot.answer(&Look::OPTIONS) {
         Some((met, answer)) if is_403_4(answer) => Claim::holds(met.reference()),
         Some((met, _)) => Claim::fails(met.reference()),
-        None => unanswered(pair.back_end, &Look::OPTIONS),
+        None => Claim::undecidable(),
     }
 }
 

@@ -35,8 +35,10 @@ pub(crate) const FAULT: Fault = Fault {
                     .answer(&Look::OPTIONS)
                     .map(|(_, it)| words::schemes(&it.challenges))
                     .unwrap_or_default();
-                let shows = offers(pair.back_end, &Look::OPTIONS, |has| {
-                    has(&Scheme::Ntlm) && !has(&Scheme::Negotiate)
+                let shows = pair.back_end_says(|spot| {
+                    offers(spot, &Look::OPTIONS, |has| {
+                        has(&Scheme::Ntlm) && !has(&Scheme::Negotiate)
+                    })
                 });
                 pair.case(shows, pair.through_fronts().refused(), offered, "Negotiate, NTLM, Basic")
             })

@@ -7,7 +7,7 @@ use parallax_model::{
 
 use crate::causes::{at, login, places};
 use crate::claim::{Claim, all, any};
-use crate::claims::{Logons, Spelling, is_generation};
+use crate::claims::{Logons, Spelling, is_generation, unanswered};
 use crate::condition::Stage;
 use crate::fault::{Case, Explains};
 use crate::responder;
@@ -26,7 +26,10 @@ pub(super) fn pairs<'a, 'e>(seen: &'a Seen<'e>) -> Vec<Legacy<'a, 'e>> {
         let mut names = std::collections::BTreeSet::new();
         // The innermost vantage that got an answer speaks for the back end; behind it any that looked.
         let mut spots: Vec<&Spot<'e>> = seen.with_role(Role::Backend).collect();
-        spots.sort_by_key(|spot| (spot.answer(&Look::OPTIONS).is_none(), !spot.is_seen()));
+        spots.sort_by_key(|spot| {
+            let is_mute = spot.answer(&Look::OPTIONS).is_none();
+            (is_mute, !spot.is_seen(), std::cmp::Reverse(spot.vantage.zone))
+        });
         spots.retain(|spot| names.insert(spot.endpoint.name.clone()));
         spots.into_iter().filter(|spot| {
             matches!(
@@ -87,6 +90,27 @@ impl<'a, 'e> Legacy<'a, 'e> {
 
     fn cas_name(&self) -> String {
         self.fronts().last().map(|spot| spot.endpoint.name.to_string()).unwrap_or_default()
+    }
+
+    /// What every vantage that got an answer from this back end saw. Vantages that contradict each other settle nothing:
+    /// one of them may have met another box, or another moment.
+    pub(super) fn back_end_says(&self, claim: impl Fn(&Spot<'e>) -> Claim) -> Claim {
+        let answering = self.seen.with_role(Role::Backend).filter(|spot| {
+            spot.endpoint.name == self.back_end.endpoint.name
+                && spot.answer(&Look::OPTIONS).is_some()
+        });
+        let claims: Vec<Claim> = answering.map(claim).collect();
+        if claims.is_empty() {
+            return unanswered(self.back_end, &Look::OPTIONS);
+        }
+        let agree = all(claims.clone());
+        match (&agree, any(claims)) {
+            (Claim::Fails(against), Claim::Holds(seen)) => {
+                let seen = seen.into_iter().chain(against.iter().cloned()).collect();
+                Claim::Unknown { seen, needs: Vec::new() }
+            }
+            (Claim::Holds(_) | Claim::Fails(_) | Claim::Unknown { .. }, _) => agree,
+        }
     }
 
     /// Client access servers dialled directly; without one, the published name.

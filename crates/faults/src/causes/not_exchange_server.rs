@@ -55,7 +55,11 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         at_most: Standing::Confirmed,
         role: Role::External,
         explains: Explains {
-            paths: Vec::new(),
+            paths: seen
+                .fronts()
+                .filter(|it| product(it).is_some())
+                .map(|it| it.path.clone())
+                .collect(),
             stages: &[Stage::Anonymous, Stage::Logon],
             logons_of: None,
         },

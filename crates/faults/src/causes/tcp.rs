@@ -5,6 +5,7 @@ use parallax_model::{Need, Observation, PathId, Role, Standing, TcpFailure, Text
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
+use crate::claims::is_meant_address;
 use crate::condition::Stage;
 use crate::fault::{Case, Explains};
 use crate::seen::{Seen, Spot};
@@ -120,21 +121,6 @@ fn no_address_opens(spot: &Spot<'_>) -> Claim {
         Claim::undecidable()
     } else {
         Claim::given()
-    }
-}
-
-/// The name leads where the operator says it is published; otherwise the record is stale, not the firewall shut.
-fn is_meant_address(spot: &Spot<'_>) -> Claim {
-    let declared = &spot.endpoint.published_on;
-    if declared.is_empty() || spot.endpoint.connect.is_some() {
-        return Claim::given();
-    }
-    let stray = spot.resolved().into_iter().find(|it| !declared.contains(it));
-    match (stray, spot.dns()) {
-        (Some(address), Some((round, _))) => {
-            Claim::fails(spot.reference(round, Some(address), "not among the declared addresses"))
-        }
-        _ => Claim::given(),
     }
 }
 

@@ -16,7 +16,8 @@
 use parallax_model::{FaultId, Standing, TextPlace};
 
 use crate::causes::{at, places};
-use crate::claim::{Claim, any};
+use crate::claim::{Claim, all, any};
+use crate::claims::is_meant_address;
 use crate::condition::{self, Stage};
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
 use crate::seen::{Seen, Spot};
@@ -34,7 +35,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
     seen.fronts()
         .filter(|spot| spot.endpoint.is_https)
         .map(|spot| Case {
-            must: is_out_of_date(seen, spot),
+            must: all([is_out_of_date(seen, spot), is_meant_address(spot)]),
             firmer: Claim::given(),
             at_most: Standing::Confirmed,
             role: spot.endpoint.role,

@@ -17,6 +17,7 @@ use parallax_model::{FaultId, Role, Standing, TextPlace};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
+use crate::claims::is_meant_address;
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
 use crate::seen::{Seen, Spot};
@@ -72,15 +73,4 @@ fn lacks_the_name(spot: &Spot<'_>) -> Claim {
         })
         .collect();
     if claims.is_empty() { Claim::undecidable() } else { any(claims) }
-}
-
-fn is_meant_address(spot: &Spot<'_>) -> Claim {
-    let declared = &spot.endpoint.published_on;
-    let stray = spot.resolved().into_iter().find(|it| !declared.contains(it));
-    match (stray, spot.dns()) {
-        (Some(address), Some((round, _))) if !declared.is_empty() => {
-            Claim::fails(spot.reference(round, Some(address), "not among the declared addresses"))
-        }
-        _ => Claim::given(),
-    }
 }

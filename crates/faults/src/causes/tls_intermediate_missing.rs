@@ -16,7 +16,8 @@
 use parallax_model::{ChainJudgement, ChainProblem, FaultId, Role, Standing, TextPlace, TlsFacts};
 
 use crate::causes::{at, places};
-use crate::claim::{Claim, any};
+use crate::claim::{Claim, all, any};
+use crate::claims::is_meant_address;
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
 use crate::seen::{Seen, Spot};
@@ -34,7 +35,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
     seen.with_role(Role::External)
         .filter(|spot| spot.endpoint.is_https)
         .map(|spot| Case {
-            must: is_leaf_alone(spot),
+            must: all([is_leaf_alone(spot), is_meant_address(spot)]),
             firmer: issuer_is_public(seen, spot),
             at_most: Standing::Confirmed,
             role: Role::External,

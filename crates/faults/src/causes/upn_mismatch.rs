@@ -12,7 +12,7 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{Account, FaultId, NameForm, Place, Purpose, Role, Standing, TextPlace};
+use parallax_model::{Account, FaultId, NameForm, Place, Role, Standing, TextPlace, UserName};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
@@ -31,57 +31,78 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
-    seen.evidence
-        .accounts
-        .iter()
-        .filter_map(|account| form_case(seen, account, NameForm::Smtp))
-        .collect()
+    form_cases(seen, NameForm::Smtp)
 }
 
-/// A form of the name that is refused where a qualified form of the same account is accepted.
-pub(super) fn form_case(seen: &Seen<'_>, account: &Account, form: NameForm) -> Option<Case> {
-    let name = account.names.iter().find(|name| name.form == form)?;
-    let is_the_upn =
-        account.upn.as_deref().is_some_and(|upn| upn.eq_ignore_ascii_case(&name.login));
-    if is_the_upn
-        || !seen
-            .accounts(Purpose::Subject)
-            .chain(seen.accounts(Purpose::Witness))
-            .any(|it| it.id == account.id)
-    {
-        return None;
+/// A form of the name that is refused where a qualified form of the same account is accepted: along the same path, since
+/// another front may refuse for reasons of its own. One case per path that accepted the qualified form; before any did, one
+/// case that asks for it.
+pub(super) fn form_cases<'e>(seen: &Seen<'e>, form: NameForm) -> Vec<Case> {
+    let is_known =
+        |account: &Account| seen.evidence.target.accounts.iter().any(|it| it.account == account.id);
+    let mut cases = Vec::new();
+    for account in seen.evidence.accounts.iter().filter(|account| is_known(account)) {
+        let Some(name) = account.names.iter().find(|name| name.form == form) else { continue };
+        if account.upn.as_deref().is_some_and(|upn| upn.eq_ignore_ascii_case(&name.login)) {
+            continue;
+        }
+        let accepting: Vec<&Spot<'e>> = seen
+            .fronts()
+            .filter(|spot| {
+                matches!(
+                    logons(seen, account, Spelling::Qualified, vec![spot]).accepted(),
+                    Claim::Holds(_)
+                )
+            })
+            .collect();
+        if accepting.is_empty() {
+            cases.extend(case(seen, account, name, seen.fronts().collect()));
+        }
+        for spot in accepting {
+            cases.extend(case(seen, account, name, vec![spot]));
+        }
     }
-    let account = seen.evidence.accounts.iter().find(|it| it.id == account.id)?;
-    let fronts: Vec<&Spot<'_>> = seen.fronts().collect();
-    let with = |spelling| Logons {
-        seen,
-        account,
-        spelling,
-        place: Place::ActiveSync,
-        spots: fronts.clone(),
-    };
-    let spot = fronts.last()?;
+    cases
+}
+
+fn case<'e>(
+    seen: &Seen<'e>,
+    account: &'e Account,
+    name: &UserName,
+    spots: Vec<&Spot<'e>>,
+) -> Option<Case> {
+    let spot = spots.last().copied()?;
+    let qualified = Spelling::Qualified.of(account).map(|it| it.login.clone()).unwrap_or_default();
     Some(Case {
-        must: all([with(Spelling::Qualified).accepted(), with(Spelling::Only(form)).refused()]),
+        must: all([
+            logons(seen, account, Spelling::Qualified, spots.clone()).accepted(),
+            logons(seen, account, Spelling::Only(name.form), spots).refused(),
+        ]),
         firmer: Claim::given(),
         at_most: Standing::Confirmed,
         role: Role::Cas,
         explains: Explains {
             paths: Vec::new(),
             stages: &[Stage::Logon],
-            logons_of: Some((account.id.clone(), vec![form])),
+            logons_of: Some((account.id.clone(), vec![name.form])),
         },
         places: places([
             at(spot),
             vec![
                 (TextPlace::Account, name.login.clone()),
-                (
-                    TextPlace::Witness,
-                    Spelling::Qualified.of(account).map(|it| it.login.clone()).unwrap_or_default(),
-                ),
+                (TextPlace::Witness, qualified),
                 (TextPlace::Seen, "401".to_owned()),
                 (TextPlace::Expected, "200".to_owned()),
             ],
         ]),
     })
+}
+
+fn logons<'a, 'e>(
+    seen: &'a Seen<'e>,
+    account: &'e Account,
+    spelling: Spelling,
+    spots: Vec<&'a Spot<'e>>,
+) -> Logons<'a, 'e> {
+    Logons { seen, account, spelling, place: Place::ActiveSync, spots }
 }

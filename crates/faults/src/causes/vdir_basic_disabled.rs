@@ -54,10 +54,10 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         asked.into_iter().filter(|it| it.answer(&Look::OPTIONS).is_some()).collect();
     let nodes_agree =
         answering.iter().all(|it| has_no_basic(it)) || !answering.iter().any(|it| has_no_basic(it));
-    answering.iter().map(|spot| case(spot, nodes_answer, nodes_agree)).collect()
+    answering.iter().map(|spot| case(seen, spot, nodes_answer, nodes_agree)).collect()
 }
 
-fn case(spot: &Spot<'_>, is_dialled_directly: bool, nodes_agree: bool) -> Case {
+fn case(seen: &Seen<'_>, spot: &Spot<'_>, is_dialled_directly: bool, nodes_agree: bool) -> Case {
     let offered = spot
         .answer(&Look::OPTIONS)
         .map(|(_, it)| words::schemes(&it.challenges))
@@ -72,8 +72,9 @@ fn case(spot: &Spot<'_>, is_dialled_directly: bool, nodes_agree: bool) -> Case {
         // Where another node still offers Basic, the service as a whole has it: said as likely, for this node.
         at_most: if nodes_agree { Standing::Confirmed } else { Standing::Likely },
         role: Role::Cas,
+        // Only the same answer is explained by it; a proxy's own 403 or 405 is another matter.
         explains: Explains {
-            paths: Vec::new(),
+            paths: seen.fronts().filter(|it| has_no_basic(it)).map(|it| it.path.clone()).collect(),
             stages: &[Stage::Anonymous, Stage::Logon],
             logons_of: None,
         },

@@ -1,4 +1,4 @@
-//! The seed problem and its look-alikes (faults.md 5.5), step by step.
+//! The seed problem and its look-alikes, step by step.
 
 use expect_test::{Expect, expect};
 use parallax_model::{Event, EventKind, Generation};
