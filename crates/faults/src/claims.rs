@@ -239,7 +239,7 @@ pub(crate) fn works_further_in(seen: &Seen<'_>, outer: &Spot<'_>) -> Claim {
         })
         .collect();
     if claims.is_empty() {
-        return Claim::unknown(Need::Vantage { zone: parallax_model::Zone::Internal });
+        return Claim::unknown(other_side(outer));
     }
     any(claims)
 }
@@ -258,4 +258,10 @@ pub(crate) fn is_meant_address(spot: &Spot<'_>) -> Claim {
         }
         (Some(_) | None, _) => Claim::given(),
     }
+}
+
+/// A look from the other side of the publishing layer than this one.
+pub(crate) fn other_side(spot: &Spot<'_>) -> Need {
+    let zone = if spot.vantage.zone <= Zone::Dmz { Zone::Internal } else { Zone::External };
+    Need::Vantage { zone }
 }

@@ -19,6 +19,9 @@ use crate::logon;
 use crate::seen::{Seen, Spot, logon_of};
 use crate::{difference, matrix};
 
+const TRUST_MISSING: &str =
+    "trust of the endpoint: its certificate is not accepted, so no secret goes there";
+
 /// The most references kept of one finding; more say nothing new.
 const EVIDENCE_MAX: usize = 24;
 
@@ -74,7 +77,6 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &[Mark]) -> Judged {
     };
     for case in (fault.cases)(seen) {
         judged.applies = true;
-        let could = covered(&case, marks);
         match stand(fault.basis, &case) {
             Stand::There(standing, references, needs) => {
                 if judged.standing.is_none_or(|best| standing > best) {
@@ -83,17 +85,17 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &[Mark]) -> Judged {
                     judged.firmer_needs.clear();
                 }
                 // Where the same fault is only likely, it still accounts for what is seen there.
-                judged.covers.extend(could);
+                cover(&mut judged.covers, &case, marks);
                 if judged.standing == Some(standing) {
                     extend_new(&mut judged.firmer_needs, needs);
                     judged.cases.push((case, references));
                 }
             }
             Stand::Open(references, needs) => {
-                let (all, wanted, marks) = judged.open.get_or_insert_default();
+                let (all, wanted, could) = judged.open.get_or_insert_default();
                 extend_new(all, references);
                 extend_new(wanted, needs);
-                marks.extend(could);
+                cover(could, &case, marks);
             }
             Stand::Out(references) => extend_new(&mut judged.against, references),
         }
@@ -132,13 +134,14 @@ fn stand(basis: Basis, case: &Case) -> Stand {
     }
 }
 
-fn covered(case: &Case, marks: &[Mark]) -> BTreeSet<usize> {
-    marks
-        .iter()
-        .enumerate()
-        .filter(|(_, mark)| case.explains.covers(mark))
-        .map(|(index, _)| index)
-        .collect()
+/// Adds the marks that a case explains. Those that another case explains already are not looked at again: with many paths
+/// that meet the same end, each path's case explains all of them.
+fn cover(covers: &mut BTreeSet<usize>, case: &Case, marks: &[Mark]) {
+    for (index, mark) in marks.iter().enumerate() {
+        if !covers.contains(&index) && case.explains.covers(mark) {
+            covers.insert(index);
+        }
+    }
 }
 
 fn extend_new<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
@@ -357,7 +360,21 @@ fn gaps(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault]) -> Vec<Need> 
     {
         extend_new(&mut gaps, vec![need.clone()]);
     }
+    if findings.is_empty() && is_trust_missing(seen) {
+        extend_new(&mut gaps, vec![Need::Declared { what: TRUST_MISSING }]);
+    }
     gaps
+}
+
+/// There is a password, and no front that answers may be given it, because of its certificate.
+fn is_trust_missing(seen: &Seen<'_>) -> bool {
+    let mut answering = seen
+        .fronts()
+        .filter(|spot| spot.endpoint.is_https && claims::is_answering(spot))
+        .peekable();
+    seen.evidence.accounts.iter().any(|it| it.has_password)
+        && answering.peek().is_some()
+        && !answering.any(claims::may_carry_a_secret)
 }
 
 /// What keeps an all-green picture from being called healthy.

@@ -93,6 +93,14 @@ fn tls(spot: &Spot<'_>, observation: &Observation, marks: &[Mark]) -> Cell {
     match (&observation.transport, mark) {
         (Transport::Plain, _) => Cell::Plain("http".to_owned()),
         (Transport::Tls(_), Some(mark)) => Cell::Bad(mark.reference.value.clone()),
+        (Transport::Tls(Outcome::Done(facts)), None) if !facts.may_carry_a_secret() => {
+            let why = if facts.name_matches {
+                words::chain_judgement(facts.trust.endpoint)
+            } else {
+                "another name"
+            };
+            Cell::Plain(format!("{} {why}", words::tls_version(facts.version)))
+        }
         (Transport::Tls(Outcome::Done(facts)), None) => Cell::Good(format!(
             "{} {}",
             words::tls_version(facts.version),

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use parallax_model::{
-    Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, Endpoint, Evidence, EvidenceRef,
-    Exchange, Look, NameForm, Observation, Outcome, PathId, Place, Purpose, Report, Role, Sight,
-    Vantage, Zone,
+    Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, DnsSource, Endpoint, Evidence,
+    EvidenceRef, Exchange, Look, NameForm, Observation, Outcome, PathId, Place, Purpose, Report,
+    Role, Sight, Vantage, Zone,
 };
 
 use crate::words;
@@ -28,6 +28,8 @@ pub(crate) struct Spot<'e> {
     pub(crate) vantage: &'e Vantage,
     pub(crate) endpoint: &'e Endpoint,
     reports: Vec<(u32, &'e Report)>,
+    /// The latest observation of each address; asked for by every fault, so found once.
+    latest: Vec<(u32, &'e Observation)>,
 }
 
 /// One exchange, with where it was.
@@ -73,7 +75,8 @@ impl<'e> Seen<'e> {
                 reports.sort_by_key(|(round, _)| *round);
                 let vantage = evidence.vantages.iter().find(|it| it.name == path.vantage)?;
                 let endpoint = evidence.target.endpoint(&path.endpoint)?;
-                Some(Spot { path, vantage, endpoint, reports })
+                let latest = latest_observations(&reports);
+                Some(Spot { path, vantage, endpoint, reports, latest })
             })
             .collect();
         paths.sort_by(|a, b| {
@@ -136,11 +139,18 @@ impl<'e> Spot<'e> {
         self.reports.last().map(|(round, report)| (*round, *report))
     }
 
-    /// The latest outcome of name resolution that was reached.
+    /// The latest outcome of name resolution that was reached. A name server's word outlives a later round that dialled one
+    /// address without asking.
     pub(crate) fn dns(&self) -> Option<(u32, &'e Outcome<DnsFacts, DnsFailure>)> {
-        self.sights()
-            .map(|(round, sight)| (round, &sight.dns))
-            .rfind(|(_, dns)| !matches!(dns, Outcome::NotReached))
+        let reached = || {
+            self.sights()
+                .map(|(round, sight)| (round, &sight.dns))
+                .filter(|(_, dns)| !matches!(dns, Outcome::NotReached))
+        };
+        let is_asked = |dns: &Outcome<DnsFacts, DnsFailure>| {
+            dns.done().is_none_or(|facts| facts.source != DnsSource::Declared)
+        };
+        reached().rfind(|(_, dns)| is_asked(dns)).or_else(|| reached().next_back())
     }
 
     pub(crate) fn resolved(&self) -> Vec<IpAddr> {
@@ -152,13 +162,7 @@ impl<'e> Spot<'e> {
 
     /// The latest observation of each address.
     pub(crate) fn observations(&self) -> Vec<(u32, &'e Observation)> {
-        let mut latest: BTreeMap<IpAddr, (u32, &'e Observation)> = BTreeMap::new();
-        for (round, sight) in self.sights() {
-            for observation in &sight.observations {
-                latest.insert(observation.address.ip(), (round, observation));
-            }
-        }
-        latest.into_values().collect()
+        self.latest.clone()
     }
 
     /// Every exchange for which the test is true, oldest first.
@@ -210,6 +214,18 @@ impl<'e> Spot<'e> {
             value: value.into(),
         }
     }
+}
+
+fn latest_observations<'e>(reports: &[(u32, &'e Report)]) -> Vec<(u32, &'e Observation)> {
+    let mut latest: BTreeMap<IpAddr, (u32, &'e Observation)> = BTreeMap::new();
+    for (round, sight) in
+        reports.iter().filter_map(|(round, report)| report.seen().map(|sight| (*round, sight)))
+    {
+        for observation in &sight.observations {
+            latest.insert(observation.address.ip(), (round, observation));
+        }
+    }
+    latest.into_values().collect()
 }
 
 /// The form and place of a logon.

@@ -166,7 +166,7 @@ fn logon_for(
     let candidates =
         if has_proof { along_wants(account, wants) } else { first_rungs(evidence, account) };
     if candidates.is_empty() {
-        let reason = "no path can carry the secret: certificate not trusted, or plain HTTP without allow_plaintext_logon";
+        let reason = why_no_rung(evidence, account);
         next.held.extend(wants.iter().map(|(path, _)| hold(path, reason.to_owned())));
         return;
     }
@@ -186,6 +186,18 @@ fn logon_for(
         reasons.push(hold(&rung.path, reason));
     }
     next.held.append(&mut reasons);
+}
+
+/// Why the first logon has no rung to stand on.
+fn why_no_rung(evidence: &Evidence, account: &Account) -> &'static str {
+    let carries = ladder(&evidence.target, &evidence.vantages, account)
+        .iter()
+        .any(|rung| answering_address(evidence, rung).is_some());
+    if carries {
+        "no server that may be given the secret offers Basic"
+    } else {
+        "no path can carry the secret: certificate not trusted, or plain HTTP without allow_plaintext_logon"
+    }
 }
 
 /// Why no logon of this account is made at all.

@@ -18,6 +18,7 @@ use parallax_model::{DnsFailure, FaultId, Need, Outcome, Role, Standing, TextPla
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all, any, not};
+use crate::claims::other_side;
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
 use crate::seen::{Seen, Spot};
@@ -159,11 +160,7 @@ fn resolves_further_in(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
             }
         })
         .collect();
-    if claims.is_empty() {
-        Claim::unknown(Need::Vantage { zone: Zone::Internal })
-    } else {
-        any(claims)
-    }
+    if claims.is_empty() { Claim::unknown(other_side(spot)) } else { any(claims) }
 }
 
 /// A second vantage is told the same.

@@ -1,11 +1,16 @@
 //! What `tcp_443_filtered` and `tcp_443_refused` share: the same silence or refusal at every address of a published name,
 //! and who gets through.
 
-use parallax_model::{Need, Observation, PathId, Role, Standing, TcpFailure, TextPlace, Zone};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use parallax_model::{
+    EvidenceRef, Need, Observation, PathId, Role, Standing, TcpFailure, TextPlace, Zone,
+};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
-use crate::claims::is_meant_address;
+use crate::claims::{is_meant_address, other_side};
 use crate::condition::Stage;
 use crate::fault::{Case, Explains};
 use crate::seen::{Seen, Spot};
@@ -25,37 +30,52 @@ pub(super) fn cases(
     published
         .chain(nodes)
         .filter(|spot| spot.endpoint.port == 443)
-        .map(|spot| Case {
-            must: all([
-                some_address(spot, is_failure),
-                is_meant_address(spot),
-                somebody_may_get_through(seen, spot, also_when_refused_inside),
-            ]),
-            firmer: all([
-                another_opens(seen, spot, also_when_refused_inside),
-                not_another_address(seen, spot),
-                no_address_opens(spot),
-                from_outside(spot),
-            ]),
-            at_most: Standing::Confirmed,
-            role: spot.endpoint.role,
-            explains: Explains {
-                paths: same_failure(seen, spot, is_failure),
-                stages: &[Stage::Tcp],
-                logons_of: None,
+        .map(|spot| match some_address(spot, is_failure) {
+            Claim::Fails(against) => not_here(spot, against),
+            fails_here @ (Claim::Holds(_) | Claim::Unknown { .. }) => Case {
+                must: all([
+                    fails_here,
+                    is_meant_address(spot),
+                    somebody_may_get_through(seen, spot, also_when_refused_inside),
+                ]),
+                firmer: all([
+                    another_opens(seen, spot, also_when_refused_inside),
+                    not_another_address(seen, spot),
+                    no_address_opens(spot),
+                    from_outside(spot),
+                ]),
+                at_most: Standing::Confirmed,
+                role: spot.endpoint.role,
+                explains: Explains {
+                    paths: same_failure(seen, spot, is_failure),
+                    stages: &[Stage::Tcp],
+                    logons_of: None,
+                },
+                places: places([
+                    at(spot),
+                    vec![
+                        (TextPlace::Seen, seen_words(spot)),
+                        (TextPlace::Expected, expected.to_owned()),
+                    ],
+                    opener(seen, spot)
+                        .map(|it| vec![(TextPlace::Elsewhere, it.vantage.name.to_string())])
+                        .unwrap_or_default(),
+                ]),
             },
-            places: places([
-                at(spot),
-                vec![
-                    (TextPlace::Seen, seen_words(spot)),
-                    (TextPlace::Expected, expected.to_owned()),
-                ],
-                opener(seen, spot)
-                    .map(|it| vec![(TextPlace::Elsewhere, it.vantage.name.to_string())])
-                    .unwrap_or_default(),
-            ]),
         })
         .collect()
+}
+
+/// The path itself denies it, as most do; who else gets through is not asked then, for it takes a look at every path.
+fn not_here(spot: &Spot<'_>, against: Vec<EvidenceRef>) -> Case {
+    Case {
+        must: Claim::Fails(against),
+        firmer: Claim::given(),
+        at_most: Standing::Confirmed,
+        role: spot.endpoint.role,
+        explains: Explains::path(spot.path, &[Stage::Tcp]),
+        places: BTreeMap::new(),
+    }
 }
 
 fn seen_words(spot: &Spot<'_>) -> String {
@@ -99,18 +119,15 @@ fn same_failure(
     spot: &Spot<'_>,
     is_failure: fn(&TcpFailure) -> bool,
 ) -> Vec<PathId> {
-    let ends = |it: &Spot<'_>| -> Vec<std::net::SocketAddr> {
-        let failed = |observation: &Observation| observation.tcp.failed().is_some_and(is_failure);
-        it.observations()
-            .into_iter()
-            .map(|(_, it)| it)
-            .filter(|it| failed(it))
-            .map(|it| it.address)
-            .collect()
-    };
-    let here = ends(spot);
+    let failed = |observation: &Observation| observation.tcp.failed().is_some_and(is_failure);
+    let observations = spot.observations().into_iter().map(|(_, it)| it);
+    let here: Vec<SocketAddr> = observations.filter(|it| failed(it)).map(|it| it.address).collect();
+    if here.is_empty() {
+        return vec![spot.path.clone()];
+    }
     let is_same = |it: &&Spot<'_>| {
-        it.path == spot.path || ends(it).iter().any(|address| here.contains(address))
+        let met_there = |it: &Observation| failed(it) && here.contains(&it.address);
+        it.path == spot.path || it.observations().iter().any(|(_, it)| met_there(it))
     };
     seen.fronts().filter(is_same).map(|it| it.path.clone()).collect()
 }
@@ -132,13 +149,11 @@ fn opener<'a, 'e>(seen: &'a Seen<'e>, outer: &Spot<'e>) -> Option<&'a Spot<'e>> 
 
 /// Somebody gets a TCP connection to the service, so it is not merely switched off.
 fn another_opens(seen: &Seen<'_>, outer: &Spot<'_>, also_when_refused: bool) -> Claim {
-    let mut nobody = true;
-    let claims: Vec<Claim> = seen
+    let mut others = seen
         .fronts()
         .filter(|it| it.path != outer.path && it.endpoint.port == 443)
         .flat_map(|it| it.observations().into_iter().map(move |found| (it, found)))
         .map(|(it, (round, observation))| {
-            nobody = false;
             let address = Some(observation.address.ip());
             match observation.tcp.failed() {
                 None if observation.tcp.done().is_some() => {
@@ -150,8 +165,11 @@ fn another_opens(seen: &Seen<'_>, outer: &Spot<'_>, also_when_refused: bool) -> 
                 Some(_) | None => Claim::undecidable(),
             }
         })
-        .collect();
-    if nobody { Claim::unknown(Need::Vantage { zone: Zone::Internal }) } else { any(claims) }
+        .peekable();
+    if others.peek().is_none() {
+        return Claim::unknown(other_side(outer));
+    }
+    any(others)
 }
 
 /// Others looked and nobody got through: the machine may be switched off, and no firewall is accused. Nobody else having

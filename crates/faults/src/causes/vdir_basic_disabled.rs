@@ -15,11 +15,11 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{FaultId, Generation, Look, Need, Role, Scheme, Standing, TextPlace, Zone};
+use parallax_model::{FaultId, Generation, Look, Role, Scheme, Standing, TextPlace};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
-use crate::claims::unanswered;
+use crate::claims::{other_side, unanswered};
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
 use crate::responder;
@@ -64,11 +64,7 @@ fn case(seen: &Seen<'_>, spot: &Spot<'_>, is_dialled_directly: bool, nodes_agree
         .unwrap_or_default();
     Case {
         must: all([offers_no_basic(spot), is_own_answer(spot)]),
-        firmer: if is_dialled_directly {
-            Claim::given()
-        } else {
-            Claim::unknown(Need::Vantage { zone: Zone::Internal })
-        },
+        firmer: if is_dialled_directly { Claim::given() } else { Claim::unknown(other_side(spot)) },
         // Where another node still offers Basic, the service as a whole has it: said as likely, for this node.
         at_most: if nodes_agree { Standing::Confirmed } else { Standing::Likely },
         role: Role::Cas,
