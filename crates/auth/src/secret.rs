@@ -1,11 +1,13 @@
 //! The type that holds a password: readable in one place, printed nowhere, overwritten when dropped.
 //!
-//! Absent on purpose: `Display`, `Clone`, `Serialize`, `PartialEq`. Two secrets are compared by the directory, not by us.
+//! Absent on purpose: `Display`, `Clone`, `Serialize`, `PartialEq`. Whether a secret is right, the directory says;
+//! [`Secret::is_same_as`] only tells whether it is the one we hold already.
 //!
 //! INVARIANT: the text is ASCII without control characters, so that it has exactly one encoding in an `Authorization` header.
 
 use std::fmt;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
 /// The longest secret taken, in characters; Active Directory itself allows 256.
@@ -56,6 +58,11 @@ impl Secret {
     /// The password itself. Every call is a place to review: the text goes into a header or a cipher and nowhere else.
     pub fn expose(&self) -> &str {
         &self.text
+    }
+
+    /// Whether both are the same text, in a time that tells only their lengths.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.text.as_bytes(), other.text.as_bytes()).is_ok()
     }
 
     /// Whether it is short enough to be worth a warning (fewer than 12 characters). It is used all the same.
@@ -112,6 +119,18 @@ mod tests {
         assert_eq!(format!("{secret:?} {secret:#?}"), "Secret(..) Secret(..)");
         let error = Secret::new("Xyzzy-1234\n".to_owned()).expect_err("a line end");
         assert!(!format!("{error} {error:?}").contains("Xyzzy"));
+    }
+
+    #[test]
+    fn it_is_itself_and_nothing_else() {
+        let is_same = |other: &str| {
+            let secret = |text: &str| Secret::new(text.to_owned()).expect("valid");
+            secret("Xyzzy-1234").is_same_as(&secret(other))
+        };
+        assert!(is_same("Xyzzy-1234"));
+        for other in ["X", "Xyzzy-123", "Xyzzy-12345", "xyzzy-1234", "Xyzzy-1235"] {
+            assert!(!is_same(other), "{other:?}");
+        }
     }
 
     #[test]

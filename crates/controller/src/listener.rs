@@ -32,7 +32,7 @@ use tracing::{debug, warn};
 
 use crate::authority::{Authority, Identity, vantage_of};
 
-/// Longest TLS handshake (`reliability` 5.1).
+/// Longest TLS handshake.
 pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Handshakes under way at once.
 pub(crate) const HANDSHAKES_MAX: usize = 256;
@@ -41,7 +41,7 @@ const READY_MAX: usize = 64;
 /// Pause after the kernel refused an accept (no file descriptor left), so that we do not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// TCP keepalive of both ports (`reliability` 5.1).
+/// TCP keepalive of both ports.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 3;

@@ -185,22 +185,83 @@ impl Refusal {
     pub fn into_status(self) -> Status {
         let Parts { reason, message, metadata, violations, precondition, resource, retry_after } =
             *self.parts;
-        let metadata: HashMap<String, String> = metadata.into_iter().collect();
+        let message = shown(&message, MESSAGE_BYTES_MAX);
+        let metadata: HashMap<String, String> =
+            metadata.into_iter().map(|(key, it)| (key, shown(&it, TEXT_BYTES_MAX))).collect();
         let mut details = ErrorDetails::with_error_info(reason.word(), DOMAIN, metadata);
-        for violation in violations {
+        for violation in as_many_as_fit(violations) {
             details.add_bad_request_violation(violation.field, violation.description);
         }
         if let Some((kind, subject, description)) = precondition {
-            details.add_precondition_failure_violation(kind, subject, description);
+            let subject = shown(&subject, TEXT_BYTES_MAX);
+            details.add_precondition_failure_violation(
+                kind,
+                subject,
+                shown(&description, TEXT_BYTES_MAX),
+            );
         }
         if let Some((kind, name)) = resource {
-            details.set_resource_info(kind, name, "", message.clone());
+            details.set_resource_info(kind, shown(&name, TEXT_BYTES_MAX), "", message.clone());
         }
         if let Some(delay) = retry_after {
             details.set_retry_info(Some(delay));
         }
         Status::with_error_details(reason.code(), message, details)
     }
+}
+
+// gRPC carries an error in two headers, and clients take 8 KiB of them all: the message, percent-encoded (three bytes
+// for one at worst), and in base64 (four for three) the details with the message once more.
+const MESSAGE_BYTES_MAX: usize = 700;
+const VIOLATIONS_MAX: usize = 20;
+const VIOLATIONS_BYTES_MAX: usize = 2800;
+const TEXT_BYTES_MAX: usize = 400;
+const FIELD_BYTES_MAX: usize = 120;
+/// Characters of a value that a text repeats in backquotes.
+const QUOTED_CHARACTERS_MAX: usize = 80;
+
+/// The text with quoted values cut, those left out that may be a URL with a password, and the whole cut at the end.
+fn shown(text: &str, bytes_max: usize) -> String {
+    let parts: Vec<String> = text
+        .split('`')
+        .enumerate()
+        .map(|(number, part)| {
+            let is_quoted = number % 2 == 1;
+            match part.split_once('@') {
+                Some((before, _)) if is_quoted && before.contains(':') => "…".to_owned(),
+                Some(_) | None if is_quoted && part.chars().count() > QUOTED_CHARACTERS_MAX => {
+                    part.chars().take(QUOTED_CHARACTERS_MAX).chain(['…']).collect()
+                }
+                Some(_) | None => part.to_owned(),
+            }
+        })
+        .collect();
+    let text = parts.join("`");
+    if text.len() <= bytes_max {
+        return text;
+    }
+    let end = text.floor_char_boundary(bytes_max.saturating_sub('…'.len_utf8()));
+    format!("{}…", &text[..end])
+}
+
+/// The first violations, and one that counts the others.
+fn as_many_as_fit(violations: Vec<FieldViolation>) -> Vec<FieldViolation> {
+    let count = violations.len();
+    let mut room = VIOLATIONS_BYTES_MAX;
+    let mut told = Vec::new();
+    for violation in violations.into_iter().take(VIOLATIONS_MAX) {
+        let field = shown(&violation.field, FIELD_BYTES_MAX);
+        let description = shown(&violation.description, TEXT_BYTES_MAX);
+        let Some(left) = room.checked_sub(field.len() + description.len()) else { break };
+        room = left;
+        told.push(FieldViolation { field, description });
+    }
+    let more = count - told.len();
+    if more > 0 {
+        let description = format!("{more} more are wrong; correct these first");
+        told.push(FieldViolation { field: String::new(), description });
+    }
+    told
 }
 
 /// Type of a resource in `ResourceInfo`.
@@ -349,6 +410,49 @@ mod tests {
             .map(|it| it.field.as_str())
             .collect();
         assert_eq!(fields, ["target.endpoints[0].url", "target_id"]);
+    }
+
+    #[track_caller]
+    fn check_fits(refusal: Refusal) -> Status {
+        let status = refusal.into_status();
+        let response = status.clone().into_http::<String>();
+        let bytes: usize =
+            response.headers().iter().map(|(key, it)| key.as_str().len() + it.len()).sum();
+        assert!(bytes < 8 * 1024, "{bytes}");
+        status
+    }
+
+    #[test]
+    fn every_error_fits_into_the_headers_of_a_response() {
+        for filler in ["x", "統", "`", "` "] {
+            let text = format!("`{}` is wrong", filler.repeat(500));
+            let violations = (0..300)
+                .map(|it| FieldViolation {
+                    field: format!("endpoints[{it}].url"),
+                    description: text.clone(),
+                })
+                .collect();
+            let status = check_fits(Refusal::fields(violations));
+            let details = status.get_error_details();
+            let told = &details.bad_request().expect("a BadRequest").field_violations;
+            assert!((2..=VIOLATIONS_MAX + 1).contains(&told.len()), "{}", told.len());
+            let last = &told[told.len() - 1].description;
+            assert_eq!(last, &format!("{} more are wrong; correct these first", 301 - told.len()));
+            check_fits(Refusal::not_found("parallax/Target", &*text).unless(&*text, &*text));
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_password_is_not_repeated() {
+        let text = "`targets/u:Planted-1@h` is not `targets/{id}`";
+        let status = Refusal::field("diagnosis.target", text).into_status();
+        assert!(!format!("{status:?}").contains("Planted"));
+        assert_eq!(status.message(), "`diagnosis.target`: `…` is not `targets/{id}`");
+        assert!(!status.details().windows(7).any(|it| it == b"Planted"));
+        assert_eq!(
+            shown("`anna@corp.example` is there twice", 99),
+            "`anna@corp.example` is there twice"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! runs. Absent on purpose: settings, signals, logging.
 //!
 //! INVARIANT: after `stop`, no new work is accepted, a logon under way is settled, and everything ends within
-//! [`DRAIN_MAX`].
+//! [`DRAIN_MAX`] or is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,11 @@ use crate::registry::Registry;
 use crate::rpc::{Api, ApiError, begin_health, serve_api, watch_health};
 use crate::token::TokenDigest;
 
-/// How long everything may take to end after `stop` (api 6.3).
-const DRAIN_MAX: Duration = Duration::from_secs(25);
+/// How long everything may take to end after `stop`: the 40 s that a logon has from go to its result, and its way into
+/// the ledger.
+const DRAIN_MAX: Duration = Duration::from_secs(45);
+/// How long what is dropped after that may take to be gone.
+const ABORT_MAX: Duration = Duration::from_secs(1);
 /// Between two sweeps of the ledger.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -99,8 +102,14 @@ pub async fn serve(parts: ControllerParts, stop: CancellationToken) -> Result<()
     let (closing, tracker) = (CancellationToken::new(), TaskTracker::new());
     let (late_sender, late) = mpsc::channel(LATE_MAX);
     let (fleet, fleet_task) = FleetTask::new(parts.fleet_view, late_sender);
-    let coordinator =
-        Coordinator::new(Arc::clone(&store), fleet.clone(), tracker.clone(), stop.clone());
+    let abort = CancellationToken::new();
+    let coordinator = Coordinator::new(
+        Arc::clone(&store),
+        fleet.clone(),
+        tracker.clone(),
+        stop.clone(),
+        abort.clone(),
+    );
     let health = HealthReporter::new();
     begin_health(&health).await;
     let plane = AgentPlane {
@@ -138,18 +147,47 @@ pub async fn serve(parts: ControllerParts, stop: CancellationToken) -> Result<()
         failure = first_failure(&mut tasks) => failure,
     };
     stop.cancel();
-    let drained = tokio::time::timeout(DRAIN_MAX, async {
-        tracker.close();
-        tracker.wait().await;
-        closing.cancel();
-        sessions.close();
-        sessions.wait().await;
-        while tasks.join_next().await.is_some() {}
-    });
-    if drained.await.is_err() {
-        warn!("not everything ended in time; the rest is dropped");
-    }
+    Ending { tracker, abort, closing, sessions, tasks }.drain().await;
     failure.map_or(Ok(()), Err)
+}
+
+/// What has to end after `stop`, in this order.
+struct Ending {
+    /// Diagnoses.
+    tracker: TaskTracker,
+    /// Drops them.
+    abort: CancellationToken,
+    /// Ends everything else.
+    closing: CancellationToken,
+    sessions: TaskTracker,
+    tasks: JoinSet<Result<(), ControllerError>>,
+}
+
+impl Ending {
+    async fn drain(mut self) {
+        self.tracker.close();
+        self.sessions.close();
+        let drained = tokio::time::timeout(DRAIN_MAX, async {
+            self.tracker.wait().await;
+            self.closing.cancel();
+            self.sessions.wait().await;
+            while self.tasks.join_next().await.is_some() {}
+        });
+        if drained.await.is_ok() {
+            return;
+        }
+        warn!("not everything ended in time; the rest is dropped");
+        self.abort.cancel();
+        self.closing.cancel();
+        let dropped = tokio::time::timeout(ABORT_MAX, async {
+            self.tracker.wait().await;
+            self.sessions.wait().await;
+            self.tasks.shutdown().await;
+        });
+        if dropped.await.is_err() {
+            warn!("something does not end even so");
+        }
+    }
 }
 
 async fn endless(task: impl Future<Output = ()>) -> Result<(), ControllerError> {

@@ -137,18 +137,32 @@ pub(crate) fn call<T>(message: T) -> Request<T> {
     request
 }
 
-/// `targets/mail` from `mail` or `targets/mail`.
-pub(crate) fn resource_name(collection: &str, given: &str) -> String {
-    if given.contains('/') { given.to_owned() } else { format!("{collection}/{given}") }
+/// `targets/mail` from `mail` or `targets/mail`. No name holds `@`; what does may be a URL with a password, and is
+/// neither sent nor repeated.
+pub(crate) fn resource_name(collection: &str, given: &str) -> Result<String, Failure> {
+    if given.contains('@') {
+        return Err(Failure::usage(format!(
+            "what is given is not a name of {collection}, for it holds `@`; use a-z, 0-9 and -"
+        )));
+    }
+    Ok(if given.contains('/') { given.to_owned() } else { format!("{collection}/{given}") })
 }
 
 fn server_url(text: &str) -> Result<Url, Failure> {
+    let quoted = if text.contains('@') {
+        "what is given".to_owned() // It may hold a password.
+    } else {
+        format!("`{text}`")
+    };
     let wrong = |why: &str| {
         Failure::usage("the controller's address cannot be used").fields(vec![WrongField {
             field: "--server".to_owned(),
-            text: format!("`{text}` {why}; give a URL as http://127.0.0.1:7443 or https://parallax.example.org:7443"),
+            text: format!("{quoted} {why}; give a URL as http://127.0.0.1:7443 or https://parallax.example.org:7443"),
         }])
     };
+    if text.contains('@') {
+        return Err(wrong("holds `@`; the token goes into a file (--token-file)"));
+    }
     let url = Url::parse(text).map_err(|_| wrong("is no URL"))?;
     let is_loopback = match url.host() {
         None => return Err(wrong("names no host")),
@@ -231,6 +245,12 @@ fn roots(authorities: Option<&Path>) -> Result<rustls::RootCertStore, Failure> {
 /// What an error of the API means to a person and to a script.
 pub(crate) fn refused(status: Status) -> Failure {
     let details = status.get_error_details();
+    if details.error_info().is_none() && is_foreign(&status) {
+        let failure = Failure::unavailable("no Parallax API answers there").because(&status);
+        return failure.hint(
+            "Does --server (or PARALLAX_SERVER) say the API's port, and not that of the agents?",
+        );
+    }
     let reason = details.error_info().map(|it| it.reason.clone());
     let mut fields: Vec<WrongField> = details
         .bad_request()
@@ -262,6 +282,29 @@ pub(crate) fn refused(status: Status) -> Failure {
     failure
 }
 
+/// Whether the connection, and not a controller, made this error: who listens there speaks something else, or left.
+fn is_foreign(status: &Status) -> bool {
+    let is_late = status.message().to_ascii_lowercase().contains("timeout");
+    let is_broken = match status.code() {
+        Code::Cancelled | Code::Unknown | Code::Internal | Code::Unavailable => true,
+        // Who speaks HTTP but not gRPC is told as this.
+        Code::Unimplemented => return true,
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::DataLoss
+        | Code::Unauthenticated => false,
+    };
+    is_broken && !is_late && std::error::Error::source(status).is_some()
+}
+
 fn hint_of(reason: Option<&str>, retry_after: Option<Duration>) -> Option<String> {
     match (reason, retry_after) {
         (Some("TOKEN_MISSING"), _) => Some(
@@ -273,7 +316,7 @@ fn hint_of(reason: Option<&str>, retry_after: Option<Duration>) -> Option<String
     }
 }
 
-/// The exit code of design section 12 for an RPC that was refused.
+/// The exit code for an RPC that was refused.
 fn code_of(code: Code, reason: Option<&str>) -> ExitCode {
     match reason {
         Some("CREDENTIAL_BUDGET_EXHAUSTED") => return ExitCode::NotPermitted,
@@ -316,6 +359,28 @@ mod tests {
         assert_eq!(failure.fields[0].field, "target.endpoints[0].url");
     }
 
+    /// A port that speaks TLS, as that of the agents, answers plain HTTP/2 with an alert and leaves.
+    #[tokio::test]
+    async fn a_port_that_speaks_something_else_is_no_api() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("address");
+        let ask = async {
+            let client = Client::connect_here(address, "x").await?;
+            client.get_diagnosis("diagnoses/x", "en").await
+        };
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.expect("accepted");
+            let mut greeting = [0; 24];
+            stream.read_exact(&mut greeting).await.expect("read");
+            stream.write_all(&[21, 3, 3, 0, 2, 2, 50]).await.expect("written");
+        };
+        let (asked, ()) = tokio::join!(ask, answer);
+        let failure = asked.expect_err("no API");
+        assert_eq!(failure.code, ExitCode::Unavailable, "{failure:?}");
+        assert!(format!("{failure:?}").contains("no Parallax API"), "{failure:?}");
+    }
+
     #[track_caller]
     fn check(code: Code, reason: Option<&str>, number: u8) {
         assert_eq!(code_of(code, reason).number(), number, "{code:?} {reason:?}");
@@ -350,8 +415,12 @@ mod tests {
             "p.example:7443",
             "",
             "unix:x",
+            "https://u:Planted-1@h",
+            "https://u:Planted-1@h:99999",
         ] {
-            assert_eq!(server_url(wrong).expect_err(wrong).code, ExitCode::Usage);
+            let failure = server_url(wrong).expect_err(wrong);
+            assert_eq!(failure.code, ExitCode::Usage);
+            assert!(!format!("{failure:?}").contains("Planted"));
         }
     }
 }

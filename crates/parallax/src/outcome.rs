@@ -1,4 +1,4 @@
-//! With which code a process ends after a diagnosis (design section 12).
+//! With which code a process ends after a diagnosis.
 //!
 //! INVARIANT: only a diagnosis that ended by itself can be healthy or a fault; deadline and cancellation are neither.
 

@@ -49,6 +49,27 @@ fn wrong_usage_is_exit_code_2_and_says_what_would_be_right() {
 }
 
 #[test]
+fn a_password_in_a_wrong_url_is_not_repeated() {
+    for target in [
+        "https://u:Planted-1@h:99999/",
+        "gopher://u:Planted-1@h",
+        "u:Planted-1@h",
+        "//u:Planted-1@h/x",
+    ] {
+        for arguments in [&["diagnose", target][..], &["diagnose", target, "--zone", "dmz"]] {
+            let output = run(arguments);
+            assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+            assert!(!text(&output.stderr).contains("Planted"), "{}", text(&output.stderr));
+        }
+    }
+    check_refused(
+        &["diagnose", "mail.example.org"],
+        2,
+        &["parallax diagnose https://mail.example.org"],
+    );
+}
+
+#[test]
 fn a_controller_that_is_not_there_is_exit_code_5() {
     // Port 9 of a loopback address that nobody uses.
     check_refused(&["list", "--server", "http://127.9.9.9:9"], 5, &["cannot reach", "--server"]);

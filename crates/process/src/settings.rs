@@ -246,12 +246,12 @@ fn explain(mut steps: Vec<Step>, error: &ConfigError) -> (Vec<Step>, String) {
         return explain(steps, error);
     }
     if let ConfigError::Type { unexpected, expected, .. } = error {
-        return (steps, format!("is {unexpected}; give {expected}"));
+        return (steps, misfit(&unexpected.to_string(), expected));
     }
     let text = error.to_string();
-    let types = text.strip_prefix("invalid type: ").and_then(|it| it.split_once(", expected "));
-    if let Some((found, wanted)) = types {
-        return (steps, format!("is {found}; give {wanted}"));
+    let types = ["invalid type: ", "invalid value: "].iter().find_map(|it| text.strip_prefix(it));
+    if let Some((found, wanted)) = types.and_then(|it| it.split_once(", expected ")) {
+        return (steps, misfit(found, wanted));
     }
     for (beginning, verb) in [("unknown field `", "is unknown"), ("missing field `", "is required")]
     {
@@ -264,6 +264,34 @@ fn explain(mut steps: Vec<Step>, error: &ConfigError) -> (Vec<Step>, String) {
         return (steps, format!("{verb}{known}"));
     }
     (steps, text)
+}
+
+/// What stands there and what should, in the words of TOML and not of the reader's types.
+fn misfit(found: &str, wanted: &str) -> String {
+    let number = found.find('`').filter(|_| !found.starts_with("string "));
+    let found = match (number, found.strip_prefix("string ")) {
+        (_, Some(value)) => format!("the text {}", value.replace('"', "`")),
+        (Some(at), None) => found[at..].to_owned(),
+        (None, None) => match found {
+            "sequence" => "a list".to_owned(),
+            "map" => "a table".to_owned(),
+            "unit value" => "empty".to_owned(),
+            other => other.to_owned(),
+        },
+    };
+    let wanted = match wanted {
+        "an integer" | "i64" | "u64" | "an unsigned 64 bit integer" => "a whole number",
+        "u8" | "an unsigned 8 bit integer" => "a whole number from 0 to 255",
+        "u16" | "an unsigned 16 bit integer" => "a whole number from 0 to 65535",
+        "u32" | "usize" | "an unsigned 32 bit integer" => "a whole number from 0 up",
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" => "a text in quotes",
+        "a sequence" => "a list in brackets",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("is {found}; give {wanted}")
 }
 
 /// Takes out what was wrong. An entry of a list takes the whole list with it, so that the others keep their number.

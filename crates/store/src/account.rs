@@ -3,6 +3,7 @@
 //! Absent on purpose: what is left of an account's budget; that is the ledger's (`Store::budget`).
 //!
 //! INVARIANT: a secret is stored sealed for its account and version, and leaves only through [`Store::secret`].
+//! INVARIANT: a breaker is not closed by giving the secret that is held already once more.
 //! INVARIANT: one account of a directory has one guard in the ledger, under whatever names it is registered, and keeps it
 //! when it is deleted and registered again.
 
@@ -118,7 +119,8 @@ impl Store {
     }
 
     /// Replaces the secret. The breaker belongs to the old one; what is charged stays, since the directory's counter does not
-    /// know about our versions.
+    /// know about our versions. The secret that is held already changes nothing: version and breaker stay, and the account is
+    /// returned as it is.
     pub async fn rotate_account(
         &self,
         id: &AccountId,
@@ -132,9 +134,16 @@ impl Store {
             return Ok(Answer::Replayed(before));
         }
         let row = ledger.account(id).await?.ok_or_else(|| missing(operation, id))?;
+        let stored: pb::Account = decode(&row.body, operation, Kind::Account, id.as_str())?;
+        if self.is_held(id, row.secret_version, row.sealed_secret, secret) {
+            let detail = format!("the same secret, version {} stays", row.secret_version);
+            ledger.write.audit(&entry(principal, "account.rotate", id, detail)).await?;
+            ledger.write.remember(request, &stored).await?;
+            ledger.commit(&[&row.ledger_key]).await?;
+            return Ok(Answer::Done(stored));
+        }
         let version = ledger.next_secret_version(&row.ledger_key).await?;
         let sealed = ledger.seal(id, version, secret)?;
-        let stored: pb::Account = decode(&row.body, operation, Kind::Account, id.as_str())?;
         let body = pb::Account { secret_version: shown(version), ..stored };
         sqlx::query(
             "UPDATE account SET secret_version = ?, sealed_secret = ?, body = ? WHERE id = ?",
@@ -199,6 +208,21 @@ impl Store {
         let sealed = SealedAtRest::from_stored(sealed);
         self.core.envelope.open(id, version, &sealed).during(OPERATION)
     }
+
+    /// Whether this is the secret that is held. One that does not open any more can be sent to nobody: whatever is given is
+    /// another one.
+    fn is_held(
+        &self,
+        id: &AccountId,
+        version: i64,
+        sealed: Option<Vec<u8>>,
+        given: &Secret,
+    ) -> bool {
+        let version = u64::try_from(version).unwrap_or(0);
+        let sealed = sealed.map(SealedAtRest::from_stored);
+        let held = sealed.and_then(|it| self.core.envelope.open(id, version, &it).ok());
+        held.is_some_and(|it| it.is_same_as(given))
+    }
 }
 
 row! {
@@ -206,6 +230,7 @@ row! {
     pub(crate) struct AccountRow {
         pub(crate) ledger_key: String,
         pub(crate) secret_version: i64,
+        pub(crate) sealed_secret: Option<Vec<u8>>,
         pub(crate) body: Vec<u8>,
     }
 }
@@ -216,11 +241,13 @@ impl LedgerWrite<'_> {
         id: &AccountId,
     ) -> Result<Option<AccountRow>, StoreError> {
         let operation = self.write.operation;
-        sqlx::query_as("SELECT ledger_key, secret_version, body FROM account WHERE id = ?")
-            .bind(id.as_str())
-            .fetch_optional(self.write.connection())
-            .await
-            .during(operation)
+        sqlx::query_as(
+            "SELECT ledger_key, secret_version, sealed_secret, body FROM account WHERE id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(self.write.connection())
+        .await
+        .during(operation)
     }
 
     fn seal(

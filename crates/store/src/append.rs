@@ -1,4 +1,5 @@
-//! Group commit: reports and events that arrive together are written together, since a commit costs a disk flush.
+//! Group commit: reports, events and diagnoses brought forward that arrive together are written together, in the order in
+//! which they came, since a commit costs a disk flush.
 //!
 //! One task writes; it is the store's, and ends with it. Callers wait for its answer, and may go away: what they queued is
 //! written all the same, once.
@@ -32,6 +33,7 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) enum Work {
     Report(Box<NewReport>),
     Events { diagnosis: DiagnosisId, events: Vec<pb::WatchDiagnosisResponse> },
+    Forward(Box<pb::Diagnosis>),
 }
 
 /// What came of it.
@@ -39,6 +41,7 @@ pub(crate) enum Work {
 pub(crate) enum Appended {
     Report(Recorded),
     Events(Vec<pb::WatchDiagnosisResponse>),
+    Forward,
 }
 
 #[derive(Debug)]
@@ -162,6 +165,10 @@ impl Write<'_> {
                     appended.push(event);
                 }
                 Ok(Appended::Events(appended))
+            }
+            Work::Forward(diagnosis) => {
+                self.put_diagnosis(diagnosis, false).await?;
+                Ok(Appended::Forward)
             }
         }
     }

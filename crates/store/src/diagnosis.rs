@@ -10,6 +10,7 @@ use parallax_wire::pb;
 use pb::watch_diagnosis_response::Event;
 use prost::Message as _;
 
+use crate::append::{Appended, Work};
 use crate::clock::timestamp;
 use crate::error::During as _;
 use crate::page::page;
@@ -118,11 +119,16 @@ impl Store {
         })
     }
 
-    /// Brings a diagnosis forward: state, plan, provisional verdict. Keyed by its `name`. `Ended` once it has ended.
-    pub async fn update_diagnosis(&self, diagnosis: &pb::Diagnosis) -> Result<(), StoreError> {
-        let mut write = self.core.write("update diagnosis").await?;
-        write.put_diagnosis(diagnosis, false).await?;
-        write.commit().await
+    /// Brings a diagnosis forward: state, plan, provisional verdict. Keyed by its `name`. `Ended` once it has ended. Shares
+    /// a commit with the events and reports that come together with it.
+    pub async fn update_diagnosis(&self, diagnosis: pb::Diagnosis) -> Result<(), StoreError> {
+        const OPERATION: &str = "update diagnosis";
+        match self.append(Work::Forward(Box::new(diagnosis)), OPERATION).await? {
+            Appended::Forward => Ok(()),
+            Appended::Events(_) | Appended::Report(_) => {
+                Err(StoreError::Busy { operation: OPERATION })
+            }
+        }
     }
 
     /// Ends a diagnosis: its final form and its last event in one commit. `end_time` is set if it is not. The state has to
@@ -167,7 +173,7 @@ impl Store {
 }
 
 impl Write<'_> {
-    async fn put_diagnosis(
+    pub(crate) async fn put_diagnosis(
         &mut self,
         diagnosis: &pb::Diagnosis,
         ended: bool,
@@ -214,7 +220,32 @@ fn id_of(diagnosis: &pb::Diagnosis) -> &str {
 
 /// What a list shows: the large parts are left out.
 fn summary(diagnosis: &pb::Diagnosis) -> pb::Diagnosis {
-    pb::Diagnosis { rounds: Vec::new(), matrix: Vec::new(), ..diagnosis.clone() }
+    // Field by field: to copy the large parts only to drop them would cost more than all the rest.
+    pb::Diagnosis {
+        rounds: Vec::new(),
+        matrix: Vec::new(),
+        name: diagnosis.name.clone(),
+        target: diagnosis.target.clone(),
+        plan: diagnosis.plan.clone(),
+        verdict: diagnosis.verdict.clone(),
+        findings: diagnosis.findings.clone(),
+        ruled_out: diagnosis.ruled_out.clone(),
+        open: diagnosis.open.clone(),
+        unexplained: diagnosis.unexplained.clone(),
+        first_difference: diagnosis.first_difference.clone(),
+        notes: diagnosis.notes.clone(),
+        gaps: diagnosis.gaps.clone(),
+        logons: diagnosis.logons.clone(),
+        text: diagnosis.text.clone(),
+        language: diagnosis.language.clone(),
+        principal: diagnosis.principal.clone(),
+        state_reason: diagnosis.state_reason.clone(),
+        state: diagnosis.state,
+        create_time: diagnosis.create_time,
+        end_time: diagnosis.end_time,
+        time_limit: diagnosis.time_limit,
+        anonymous_only: diagnosis.anonymous_only,
+    }
 }
 
 fn missing(operation: &'static str, id: &DiagnosisId) -> StoreError {

@@ -29,7 +29,9 @@ impl Store {
         let work = Work::Events { diagnosis: diagnosis.clone(), events };
         match self.append(work, OPERATION).await? {
             Appended::Events(events) => Ok(events),
-            Appended::Report(_) => Err(StoreError::Busy { operation: OPERATION }),
+            Appended::Report(_) | Appended::Forward => {
+                Err(StoreError::Busy { operation: OPERATION })
+            }
         }
     }
 

@@ -202,7 +202,7 @@ fn make_private_folder(folder: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Locks and shared memory of SQLite do not hold across machines (reliability R10). Where mounts cannot be read, the lock
+/// Locks and shared memory of SQLite do not hold across machines. Where mounts cannot be read, the lock
 /// file alone has to do.
 fn refuse_network_file_system(folder: &Path) -> Result<(), StoreError> {
     let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return Ok(()) };

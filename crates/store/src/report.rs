@@ -46,7 +46,9 @@ impl Store {
         const OPERATION: &str = "record report";
         match self.append(Work::Report(Box::new(report)), OPERATION).await? {
             Appended::Report(recorded) => Ok(recorded),
-            Appended::Events(_) => Err(StoreError::Busy { operation: OPERATION }),
+            Appended::Events(_) | Appended::Forward => {
+                Err(StoreError::Busy { operation: OPERATION })
+            }
         }
     }
 

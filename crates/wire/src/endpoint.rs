@@ -12,7 +12,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use url::{Host, Url};
 
-use crate::error::{DecodeError, Violations};
+use crate::error::{DecodeError, Violations, quote};
 use crate::pb::{self, endpoint, trust};
 use crate::scalar::{decode_sha256, encode_hex};
 
@@ -207,7 +207,7 @@ fn read_list<T: PartialEq>(
         let field = format!("{field}[{at}]");
         match violations.keep(&*field, read(text)) {
             Some(value) if found.contains(&value) => {
-                violations.add(field, format!("`{text}` is there twice"));
+                violations.add(field, format!("{} is there twice", quote(text)));
             }
             Some(value) => found.push(value),
             None => {}
@@ -218,7 +218,7 @@ fn read_list<T: PartialEq>(
 
 fn read_address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| {
-        format!("`{text}` is not an address; give an IPv4 or IPv6 literal, as 192.0.2.10")
+        format!("{} is not an address; give an IPv4 or IPv6 literal, as 192.0.2.10", quote(text))
     })
 }
 
@@ -242,20 +242,21 @@ fn read_url(text: &str) -> Result<EndpointUrl, String> {
         return Err(format!("holds a space, a control character or a backslash; {wanted}"));
     }
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    let is_https = match scheme.to_ascii_lowercase().as_str() {
-        "https" => true,
-        "http" => false,
-        _ => return Err(format!("`{text}` has another scheme than https or http; {wanted}")),
-    };
-    if rest.starts_with('/') {
-        return Err(format!("`{text}` has no host; {wanted}"));
-    }
-    // Checked before the parser's error is shown, because the text may hold a password.
+    // Checked before anything that repeats the text, because it may hold a password.
     if rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
         return Err("holds a user name or password; register an account instead".to_owned());
     }
+    let quoted = quote(text);
+    let is_https = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return Err(format!("{quoted} has another scheme than https or http; {wanted}")),
+    };
+    if rest.starts_with('/') {
+        return Err(format!("{quoted} has no host; {wanted}"));
+    }
     let url =
-        Url::parse(text).map_err(|error| format!("`{text}` is no URL ({error}); {wanted}"))?;
+        Url::parse(text).map_err(|error| format!("{quoted} is no URL ({error}); {wanted}"))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("holds a query or fragment; {wanted}"));
     }
@@ -263,10 +264,10 @@ fn read_url(text: &str) -> Result<EndpointUrl, String> {
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),
         Some(Host::Ipv6(address)) => address.to_string(),
-        None => return Err(format!("`{text}` has no host; {wanted}")),
+        None => return Err(format!("{quoted} has no host; {wanted}")),
     };
     let port = url.port_or_known_default().filter(|it| *it != 0);
-    let port = port.ok_or_else(|| format!("`{text}` has port 0; give 1 to 65535"))?;
+    let port = port.ok_or_else(|| format!("{quoted} has port 0; give 1 to 65535"))?;
     let path = match url.path() {
         "" | "/" => PATH_DEFAULT.to_owned(),
         path => path.to_owned(),

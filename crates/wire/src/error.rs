@@ -139,6 +139,22 @@ impl fmt::Display for FieldViolation {
     }
 }
 
+/// Characters of a value that a message repeats.
+const QUOTED_CHARACTERS_MAX: usize = 80;
+
+/// A value in backquotes, as a message repeats it: not longer than 80 characters, and not at all where a user name and
+/// password may stand in it (RFC 3986 section 3.2.1).
+pub(crate) fn quote(text: &str) -> String {
+    if text.contains('@') {
+        return "what is given".to_owned();
+    }
+    let mut shown: String = text.chars().take(QUOTED_CHARACTERS_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
 /// Collects the mistakes of one message, so that all are told at once.
 #[derive(Debug, Default)]
 pub(crate) struct Violations(pub(crate) Vec<FieldViolation>);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parallax_model::{AccountId, DiagnosisId, EndpointName, InvalidName, PathId, VantageName};
 
-use crate::error::{DecodeError, Decoded};
+use crate::error::{DecodeError, Decoded, quote};
 use crate::pb;
 
 /// The longest `google.protobuf.Duration`: 10,000 years.
@@ -133,8 +133,9 @@ pub(crate) fn read_resource<T>(
     new: impl Fn(&str) -> Result<T, InvalidName>,
 ) -> Result<T, String> {
     let id = text.strip_prefix(collection).and_then(|rest| rest.strip_prefix('/'));
-    let id = id.ok_or_else(|| format!("`{text}` is not `{collection}/{{id}}`"))?;
-    new(id).map_err(|error| error.to_string())
+    let id = id.ok_or_else(|| format!("{} is not `{collection}/{{id}}`", quote(text)))?;
+    let wanted = "1 to 63 of a-z, 0-9 and -, starting and ending with a letter or digit";
+    new(id).map_err(|_| format!("{} is not a name: use {wanted}", quote(id)))
 }
 
 const NAME: &str = "1 to 63 of a-z, 0-9 and -";

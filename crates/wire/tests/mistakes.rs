@@ -44,6 +44,31 @@ fn urls() {
         "https://anna:Planted-1@mail.example",
         "`endpoints[0].url`: holds a user name or password; register an account instead",
     );
+    for wrong in [
+        "ftp://user:Planted-1@mail.example/",
+        "u:Planted-1@h",
+        "https://u:Planted-1@h:99999/",
+        "//u:Planted-1@h",
+        "https:///u:Planted-1@h",
+        "https://u:Planted-1/2@h",
+        "https:/u:Planted-1@h",
+    ] {
+        for (name, url) in [("targets/mail", wrong), (wrong, "https://mail.example")] {
+            let endpoint = pb::Endpoint {
+                name: "cas1".to_owned(),
+                role: 1,
+                url: url.to_owned(),
+                ..pb::Endpoint::default()
+            };
+            let target = pb::Target {
+                name: name.to_owned(),
+                endpoints: vec![endpoint],
+                ..pb::Target::default()
+            };
+            let violations = check_target(&target).expect_err(wrong);
+            assert!(!format!("{violations:?}").contains("Planted"), "{violations:?}");
+        }
+    }
     check_url(
         "https://mail.example/?x",
         "`endpoints[0].url`: holds a query or fragment; give `https://host[:port]/path` or `http://…`",

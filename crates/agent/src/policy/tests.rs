@@ -165,3 +165,16 @@ fn the_template_is_a_policy() {
         assert_eq!(policy.sha256().len(), 64);
     }
 }
+
+#[test]
+fn mistakes_are_told_one_a_line_in_the_words_of_the_file() {
+    let text =
+        "zone = 5\n[[hosts]]\nname = 'a.example'\nports = [70000]\n[[hosts]]\nname = ['x']\n";
+    let error = file(text).expect_err("mistakes").to_string();
+    assert_eq!(error.lines().count(), 3, "{error}");
+    for word in ["struct", "sequence", "u16", "string", "integer", "invalid", "RawHost"] {
+        assert!(!error.contains(word), "{word}: {error}");
+    }
+    let error = file("zone = 'internal'\nhosts = [7]").expect_err("mistakes").to_string();
+    assert!(!error.contains("struct"), "{error}");
+}

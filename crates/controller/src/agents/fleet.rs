@@ -20,8 +20,8 @@ use tracing::{info, warn};
 use super::handle::{Command, Fleet, Heard, Joining};
 use super::session::HEARTBEAT;
 use super::{
-    Begin, CREDIT, Done, FleetView, LateResult, NotOffered, Offered, PROTOCOL, TaskEvent,
-    TaskPlace, WAITING_MAX, response,
+    Begin, CREDIT, Done, FleetView, LateResult, NotOffered, PROTOCOL, TaskEvent, TaskPlace,
+    WAITING_MAX, response,
 };
 
 /// Commands on their way to the fleet.
@@ -144,10 +144,11 @@ impl FleetTask {
             }
             Command::Cancel { task } => self.cancel(&task),
             Command::Forget { task } => self.forget(&task),
+            Command::Abandon { task } => self.abandon(&task),
         }
     }
 
-    fn join(&mut self, joining: Joining) -> bool {
+    pub(super) fn join(&mut self, joining: Joining) -> bool {
         let Joining { vantage, epoch, outgoing, closed } = joining;
         if let Some(old) = self.sessions.get(&vantage) {
             if old.epoch > epoch {
@@ -197,12 +198,12 @@ impl FleetTask {
         });
     }
 
-    fn offer(
+    pub(super) fn offer(
         &mut self,
         vantage: &VantageName,
         offer: Box<wire::Offer>,
         place: TaskPlace,
-    ) -> Result<Offered, NotOffered> {
+    ) -> Result<mpsc::Receiver<TaskEvent>, NotOffered> {
         let session = self.sessions.get_mut(vantage).ok_or(NotOffered::NoSession)?;
         if session.waiting.len() >= WAITING_MAX {
             return Err(NotOffered::QueueFull);
@@ -218,7 +219,7 @@ impl FleetTask {
         self.tasks.insert(offer.task.clone(), assigned);
         session.waiting.push_back(offer);
         self.fill(vantage);
-        Ok(Offered { events: receiver })
+        Ok(receiver)
     }
 
     /// Offers what waits, as far as there is room.
@@ -234,7 +235,7 @@ impl FleetTask {
         }
     }
 
-    fn hear(&mut self, vantage: &VantageName, heard: Heard) {
+    pub(super) fn hear(&mut self, vantage: &VantageName, heard: Heard) {
         match heard {
             Heard::Accept { task } => {
                 if self.is_held(vantage, &task) {
@@ -276,6 +277,10 @@ impl FleetTask {
     }
 
     fn result(&mut self, vantage: &VantageName, task: String, epoch: i64, done: Box<Done>) {
+        if self.tasks.get(&task).is_some_and(|it| it.events.is_closed()) {
+            // Its owner is gone without a word; nobody would ever acknowledge this.
+            self.forget(&task);
+        }
         if let Some(assigned) = self.tasks.get(&task)
             && assigned.vantage == *vantage
             && assigned.epoch == epoch
@@ -324,6 +329,12 @@ impl FleetTask {
         }
     }
 
+    /// The owner is gone: unless it forgot the task before, its agent is stopped.
+    fn abandon(&mut self, task: &str) {
+        self.cancel(task);
+        self.forget(task);
+    }
+
     fn forget(&mut self, task: &str) {
         self.free(task);
         let Some(assigned) = self.tasks.remove(task) else { return };
@@ -368,7 +379,7 @@ impl FleetTask {
         if is_progress && assigned.events.capacity() <= EVENTS_KEPT {
             return;
         }
-        // An owner that is gone has lost interest; its result will be a late one.
+        // An owner that is gone has lost interest; `result` does not come here for it.
         let _ = assigned.events.try_send(event);
     }
 

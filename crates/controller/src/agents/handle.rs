@@ -8,7 +8,7 @@ use parallax_wire::pb::agent::session_response::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Begin, Done, FleetView, NotOffered, Offered, TaskPlace};
+use super::{Begin, Done, FleetView, NotOffered, Offered, TaskEvent, TaskPlace};
 
 /// What the session of an agent reports.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) enum Command {
         vantage: VantageName,
         offer: Box<wire::Offer>,
         place: TaskPlace,
-        reply: oneshot::Sender<Result<Offered, NotOffered>>,
+        reply: oneshot::Sender<Result<mpsc::Receiver<TaskEvent>, NotOffered>>,
     },
     Answer {
         task: String,
@@ -65,6 +65,24 @@ pub(super) enum Command {
     Forget {
         task: String,
     },
+    /// From the owner's [`Abandon`]; nothing if the task is forgotten already.
+    Abandon {
+        task: String,
+    },
+}
+
+/// Tells the fleet when the owner of a task is gone, however that came about.
+#[derive(Debug)]
+pub(super) struct Abandon {
+    commands: mpsc::Sender<Command>,
+    task: String,
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        // Cannot wait here. If the queue is full, the fleet finds the owner gone when the result comes.
+        let _ = self.commands.try_send(Command::Abandon { task: std::mem::take(&mut self.task) });
+    }
 }
 
 /// How others speak to the fleet.
@@ -88,10 +106,13 @@ impl Fleet {
         place: TaskPlace,
     ) -> Result<Offered, NotOffered> {
         let (reply, answer) = oneshot::channel();
+        // Made first, so that an asker who does not wait for the answer leaves nothing behind either.
+        let abandon = Abandon { commands: self.commands.clone(), task: offer.task.clone() };
         let command =
             Command::Offer { vantage: vantage.clone(), offer: Box::new(offer), place, reply };
         self.commands.send(command).await.map_err(|_| NotOffered::Stopped)?;
-        answer.await.map_err(|_| NotOffered::Stopped)?
+        let events = answer.await.map_err(|_| NotOffered::Stopped)??;
+        Ok(Offered { events, _abandon: abandon })
     }
 
     /// Hands over the sealed secret; it leaves only into the session that asked for it.

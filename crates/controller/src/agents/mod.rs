@@ -9,10 +9,12 @@ mod fleet;
 mod handle;
 mod service;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
-use parallax_model::{DiagnosisId, PathReport, VantageName};
+use parallax_model::{DiagnosisId, EndpointName, PathReport, VantageName};
 use parallax_store::Nonce;
 use parallax_wire::pb;
 use tokio::sync::mpsc;
@@ -91,6 +93,7 @@ pub(crate) struct TaskPlace {
     pub diagnosis: DiagnosisId,
     /// Counts from 1.
     pub round: u32,
+    pub endpoint: EndpointName,
 }
 
 /// Why a task was not offered at all.
@@ -103,10 +106,12 @@ pub(crate) enum NotOffered {
     Stopped,
 }
 
-/// A task that lies with an agent. Whoever holds this ends it with [`Fleet::forget`].
+/// A task that lies with an agent. Whoever holds this ends it with [`Fleet::forget`]; dropped before that, it is
+/// cancelled and forgotten.
 #[derive(Debug)]
 pub(crate) struct Offered {
     pub events: mpsc::Receiver<TaskEvent>,
+    _abandon: handle::Abandon,
 }
 
 fn response(message: pb::agent::session_response::Message) -> pb::agent::SessionResponse {

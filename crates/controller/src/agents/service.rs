@@ -30,7 +30,7 @@ use crate::reasons::chain;
 /// How long an agent may take to say hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
 
-/// From an agent, in bytes (`reliability` 5.2).
+/// From an agent, in bytes: a report with all its bodies and certificates fits.
 const MESSAGE_IN_MAX: usize = 1024 * 1024;
 /// To an agent, in bytes.
 const MESSAGE_OUT_MAX: usize = 256 * 1024;
@@ -38,10 +38,10 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const STREAMS_MAX: u32 = 8;
 const HEADER_LIST_MAX: u32 = 16 * 1024;
-/// HTTP/2 pings of this port (`reliability` 5.1).
+/// HTTP/2 pings of this port; only for peers that do not even send heartbeats.
 const PING_INTERVAL: Duration = Duration::from_mins(1);
 const PING_LIMIT: Duration = Duration::from_secs(15);
-/// Streams reset by the peer before they were accepted (`reliability` 5.3).
+/// Streams reset by the peer before they were accepted; more end the connection, against floods of resets.
 pub(crate) const PENDING_RESETS_MAX: usize = 20;
 /// Streams that we reset on errors of the peer.
 pub(crate) const ERROR_RESETS_MAX: usize = 128;
@@ -67,7 +67,7 @@ impl AgentService for AgentPlane {
         let vantage = self.identify(&request).await?;
         let mut incoming = request.into_inner();
         let hello = read_hello(&mut incoming).await?;
-        self.compare_ledger(&vantage, &hello).await;
+        self.compare_ledger(&vantage, &hello).await?;
         let epoch = self.store.next_session_epoch(&vantage).await.map_err(|error| {
             warn!(error = chain(&error), "cannot begin an agent's session");
             Status::unavailable("the store does not answer")
@@ -92,13 +92,22 @@ impl AgentService for AgentPlane {
 
 impl AgentPlane {
     /// A start that the agent has seen and the ledger has not means that our data was put back.
-    async fn compare_ledger(&self, vantage: &VantageName, hello: &wire::Hello) {
+    /// Without an answer of the store there is no session: nobody could tell whether logons are still counted right.
+    async fn compare_ledger(
+        &self,
+        vantage: &VantageName,
+        hello: &wire::Hello,
+    ) -> Result<(), Status> {
         match self.store.agent_saw_sequence(vantage, hello.ledger_sequence).await {
-            Ok(false) => {}
+            Ok(false) => Ok(()),
             Ok(true) => {
                 error!(%vantage, "an agent has seen a logon that the ledger does not know; every account is frozen");
+                Ok(())
             }
-            Err(error) => warn!(error = chain(&error), "cannot compare ledger sequences"),
+            Err(error) => {
+                warn!(error = chain(&error), "cannot compare ledger sequences");
+                Err(Status::unavailable("the store does not answer"))
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use tracing::{debug, info};
 use super::handle::Heard;
 use super::{Begin, Done, Fleet, response};
 
-/// Time between heartbeats, ± 20 % (`reliability` 5.1).
+/// Time between heartbeats, ± 20 %, so that many agents do not beat in step.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Two missed heartbeats and 5 s.
 const DEAD_AFTER: Duration = Duration::from_secs(45);

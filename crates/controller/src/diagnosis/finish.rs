@@ -9,6 +9,7 @@ use parallax_wire::pb;
 use parallax_wire::pb::diagnosis::State;
 use prost::Message as _;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::facts::leave_history;
@@ -26,22 +27,32 @@ struct Over {
     evidence: Evidence,
 }
 
-/// Runs a diagnosis and its journal side by side, then ends it.
+/// Runs a diagnosis beside its journal, then ends it.
 pub(super) async fn run_to_the_end(
     run: Run,
     journal: JournalTask,
     newest: watch::Sender<i32>,
 ) -> Result<(), StoreError> {
     let (store, cancel) = (std::sync::Arc::clone(&run.store), run.cancel.clone());
-    let written = async {
+    let mut writing = JoinSet::new();
+    writing.spawn(async move {
         let written = journal.run().await;
         if written.is_err() {
             // What cannot be written down is not asked any further.
             cancel.cancel();
         }
         written
+    });
+    let over = drive(run).await;
+    let written = match writing.join_next().await {
+        Some(Ok(written)) => written,
+        Some(Err(error)) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Nobody but the runtime, on its way down, cancels it; the next start ends the diagnosis.
+            Err(_cancelled) => return Ok(()),
+        },
+        None => return Ok(()),
     };
-    let (over, written) = tokio::join!(drive(run), written);
     let Over { end, mut message, evidence } = over;
     let failure = end.as_ref().err().or(written.as_ref().err());
     let (state, reason) = match (&end, failure) {

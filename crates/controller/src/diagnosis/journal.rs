@@ -4,7 +4,8 @@
 //! Absent on purpose: waiting for the disk. What is asked next does not depend on it; the end of the diagnosis does.
 //!
 //! INVARIANT: a report is acknowledged after the store said that it is recorded, never before.
-//! INVARIANT: after one failed write nothing more is written, and the diagnosis learns of it at its end.
+//! INVARIANT: after a failed write nothing later than its batch is written, and the diagnosis learns of it at its end.
+//! Entries of that batch beside the failed one may be on disk.
 
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl Journal {
     }
 }
 
-/// Does the writing; runs beside the diagnosis until every [`Journal`] is dropped.
+/// Does the writing, in a task of its own so that disk and judgement go on at once, until every [`Journal`] is dropped.
 pub(super) struct JournalTask {
     entries: mpsc::Receiver<Entry>,
     diagnosis: DiagnosisId,
@@ -109,7 +110,7 @@ impl JournalTask {
                 Ok(appended.last().map_or(0, |it| it.sequence))
             }
             Entry::Forward(diagnosis) => {
-                self.store.update_diagnosis(&diagnosis).await?;
+                self.store.update_diagnosis(*diagnosis).await?;
                 Ok(0)
             }
             Entry::Report { report, acknowledge } => {

@@ -153,7 +153,8 @@ impl Run {
         task: &Task,
     ) -> Result<Offered, Report> {
         let offer = parallax_wire::encode_offer(task, Lane::OnDemand, "");
-        let place = TaskPlace { diagnosis: self.id.clone(), round };
+        let endpoint = path.endpoint.clone();
+        let place = TaskPlace { diagnosis: self.id.clone(), round, endpoint };
         self.fleet.offer(&path.vantage, offer, place).await.map_err(|error| match error {
             NotOffered::NoSession => Report::Silent(Silence::NoSession),
             NotOffered::Stopped => Report::Silent(Silence::Cancelled),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use parallax_model::{PathReport, Report};
+use parallax_model::{PathId, PathReport, Report};
 use parallax_store::{AttemptId, LogonResult, NewReport, Store, StoreError};
 use parallax_wire::pb;
 use tokio::sync::mpsc;
@@ -32,15 +32,23 @@ pub(crate) async fn settle_late_results(
                 info!(%vantage, "a late result was kept");
                 fleet.acknowledge(&vantage, &task).await;
             }
-            Err(error) => warn!(error = chain(&error), %vantage, "a late result cannot be kept"),
+            Err(error) => {
+                warn!(error = chain(&error), %vantage, %task, "a late result cannot be kept");
+            }
         }
     }
 }
 
-async fn keep(store: &Store, result: LateResult) -> Result<(), StoreError> {
-    let LateResult { task, place, done, .. } = result;
+pub(super) async fn keep(store: &Store, result: LateResult) -> Result<(), StoreError> {
+    let LateResult { task, place, vantage, done } = result;
     let Done { report, attempt, nonce } = *done;
-    let Ok(report) = report else { return Ok(()) };
+    let report = report.unwrap_or_else(|error| {
+        // It proves nothing, so a logon of it stays charged. Kept all the same, or the agent would send it for ever.
+        warn!(%vantage, %task, attempt, error, "a late report cannot be read");
+        let path = PathId { vantage, endpoint: place.endpoint };
+        let detail = format!("the agent's report cannot be read: {error}");
+        PathReport { path, report: Report::Unable { detail } }
+    });
     if let (false, Ok(nonce), true) = (attempt.is_empty(), nonce.try_into(), was_not_sent(&report))
     {
         let settled = store.settle(&AttemptId::new(attempt), &nonce, LogonResult::NotSent).await?;

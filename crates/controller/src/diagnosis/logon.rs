@@ -1,4 +1,4 @@
-//! One logon: reserve, offer, begin, start, go, result, settle (`reliability` 3.4).
+//! One logon: reserve, offer, begin, start, go, result, settle ; nothing is sent before its start is on disk.
 //!
 //! Absent on purpose: whether it would help (`plan`) and what the answer means (`faults`).
 //!
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use parallax_auth::{Binding, seal};
 use parallax_faults::LogonOutcome;
-use parallax_model::{Evidence, Exchange, PathId, PathReport, Report, Round, Silence, Task};
+use parallax_model::{
+    Evidence, Exchange, PathId, PathReport, Report, Round, Silence, TargetId, Task,
+};
 use parallax_store::{
     Attempt, AttemptId, LogonResult, Nonce, ReserveRefused, ReserveRequest, Started, StoreError,
 };
@@ -112,7 +114,7 @@ impl Run {
             agent: proposal.path.vantage.clone(),
             target: self.evidence.target.id.clone(),
             endpoint: proposal.path.endpoint.clone(),
-            cas: logon.reaches_back_end.then(|| server.clone()),
+            cas: cas_key(&self.evidence.target.id, logon),
             server,
             scheme: "basic".to_owned(),
             cost: logon.cost,
@@ -355,6 +357,12 @@ impl Run {
         evidence.rounds.push(Round { number, reports });
         evidence
     }
+}
+
+/// Whose two logons a minute it is counted among. Every front of a target leads to the same back ends, whatever name
+/// or address was dialled, so the target is the key.
+pub(super) fn cas_key(target: &TargetId, logon: &ProposedLogon) -> Option<String> {
+    logon.reaches_back_end.then(|| target.to_string())
 }
 
 fn logon_task(logon: &ProposedLogon, attempt: &Attempt) -> parallax_model::LogonTask {

@@ -16,6 +16,8 @@ mod request;
 mod restart;
 mod run;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::collections::BTreeMap;
@@ -30,7 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::error;
+use tracing::{error, warn};
 
 pub(crate) use late::{LATE_MAX, settle_late_results};
 pub(crate) use restart::finish_interrupted;
@@ -54,7 +56,7 @@ const RUNNING_MAX: usize = 256;
 const BUSY_RETRY: Duration = Duration::from_secs(5);
 /// What `Diagnose` keeps of its caller's deadline for the answer's way back.
 const ANSWER_MARGIN: Duration = Duration::from_millis(500);
-/// `Diagnose` with less than this left does not begin (api 6.3).
+/// `Diagnose` with less than this left does not begin: no diagnosis ends within that.
 const DIAGNOSE_MIN: Duration = Duration::from_secs(2);
 
 /// A diagnosis that runs now.
@@ -73,6 +75,8 @@ struct Shared {
     slots: Arc<Semaphore>,
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// Drops what did not end in time after `stop`.
+    abort: CancellationToken,
 }
 
 /// Runs diagnoses. Clones share one.
@@ -87,10 +91,11 @@ impl Coordinator {
         fleet: Fleet,
         tracker: TaskTracker,
         stop: CancellationToken,
+        abort: CancellationToken,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(RUNNING_MAX));
         let running = Mutex::new(BTreeMap::new());
-        Self { shared: Arc::new(Shared { store, fleet, running, slots, tracker, stop }) }
+        Self { shared: Arc::new(Shared { store, fleet, running, slots, tracker, stop, abort }) }
     }
 
     /// Accepts a diagnosis and returns; or its plan alone.
@@ -224,11 +229,31 @@ impl Coordinator {
             return Ok(diagnosis);
         }
         let slot = self.slot()?;
-        let answer =
-            self.shared.store.create_diagnosis(&ask.id, diagnosis, ask.key.as_ref()).await?;
-        match answer {
+        let accepting =
+            self.clone().commit_and_start(ask, principal.clone(), facts, diagnosis, slot);
+        // A task of the tracker's, not of the call's: a caller that hangs up must not come between commit and start.
+        match self.shared.tracker.spawn(accepting).await {
+            Ok(accepted) => accepted,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Nobody but the runtime, on its way down, cancels it.
+                Err(_cancelled) => Err(stopping()),
+            },
+        }
+    }
+
+    /// Puts a diagnosis on disk and starts it; one that a `request_id` names again is returned as it is.
+    async fn commit_and_start(
+        self,
+        ask: Ask,
+        principal: Principal,
+        facts: Facts,
+        diagnosis: pb::Diagnosis,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<pb::Diagnosis, Refusal> {
+        match self.shared.store.create_diagnosis(&ask.id, diagnosis, ask.key.as_ref()).await? {
             Answer::Done(created) => {
-                self.start(&ask, principal, facts, created.clone(), slot);
+                self.start(&ask, &principal, facts, created.clone(), slot);
                 Ok(created)
             }
             Answer::Replayed(before) => Ok(before),
@@ -237,8 +262,7 @@ impl Coordinator {
 
     fn slot(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         if self.shared.stop.is_cancelled() {
-            return Err(Refusal::new(Reason::Stopping, "the controller is stopping")
-                .retry_after(BUSY_RETRY));
+            return Err(stopping());
         }
         Arc::clone(&self.shared.slots).try_acquire_owned().map_err(|_| {
             let message = format!("{RUNNING_MAX} diagnoses run already");
@@ -282,13 +306,19 @@ impl Coordinator {
             message,
         };
         let coordinator = self.clone();
+        let abort = self.shared.abort.clone();
         let id = ask.id.clone();
         self.shared.tracker.spawn(async move {
             // Whatever happens inside, the entry goes and waiters wake.
             let _ends = Ends { coordinator, id: id.clone(), ended };
             let _slot = slot;
-            if let Err(error) = Box::pin(finish::run_to_the_end(run, journal_task, newest)).await {
-                error!(error = chain(&error), diagnosis = %id, "a diagnosis could not be finished");
+            let whole = Box::pin(finish::run_to_the_end(run, journal_task, newest));
+            match abort.run_until_cancelled(whole).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    error!(error = chain(&error), diagnosis = %id, "a diagnosis could not be finished");
+                }
+                None => warn!(diagnosis = %id, "a diagnosis was dropped; the next start ends it"),
             }
         });
     }
@@ -319,6 +349,10 @@ impl Drop for Ends {
     }
 }
 
+fn stopping() -> Refusal {
+    Refusal::new(Reason::Stopping, "the controller is stopping").retry_after(BUSY_RETRY)
+}
+
 /// The supported subset of AIP-160: `target = "targets/ID"`, alone or empty.
 fn read_filter(filter: &str) -> Result<Option<TargetId>, Refusal> {
     let filter = filter.trim();
@@ -338,26 +372,4 @@ fn read_filter(filter: &str) -> Result<Option<TargetId>, Refusal> {
         return Err(wrong());
     }
     read_id(value, "filter", "targets", TargetId::new).map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_filter_knows_one_form() {
-        assert_eq!(read_filter(" ").expect("none"), None);
-        let shop = TargetId::new("shop").ok();
-        assert_eq!(read_filter("target=\"targets/shop\"").expect("one"), shop);
-        assert_eq!(read_filter(" target = \"targets/shop\" ").expect("one"), shop);
-        for wrong in [
-            "shop",
-            "target = targets/shop",
-            "state = \"x\"",
-            "target = \"shop\"",
-            "target = \"targets/a\" AND x",
-        ] {
-            assert!(read_filter(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures::future::join_all;
 use parallax_faults::Language;
 use parallax_model::{
     AccountId, Diagnosis, DiagnosisId, Evidence, PathId, PathReport, Round, Silence,
@@ -62,11 +63,12 @@ pub(super) struct Run {
 impl Run {
     /// Asks round after round. On `Err` the store failed; then nothing can be promised any more.
     pub(super) async fn rounds(&mut self) -> Result<End, StoreError> {
-        self.message.set_state(pb::diagnosis::State::Running);
-        self.journal.event(Event::State(pb::diagnosis::State::Running.into())).await;
-        self.journal.forward(self.message.clone()).await;
         let Evidence { target, accounts, vantages, .. } = &self.evidence;
         let mut proposals = plan::first_round(target, accounts, vantages);
+        self.message.set_state(pb::diagnosis::State::Running);
+        let message = self.message.clone();
+        self.journal.event(Event::State(message.state)).await;
+        self.journal.forward(message).await;
         for number in 1..=plan::ROUNDS_MAX {
             if let Some(end) = self.interruption() {
                 return Ok(end);
@@ -88,6 +90,8 @@ impl Run {
             if next.proposals.is_empty() || is_empty {
                 break;
             }
+            // The last judgement is stored with the final form.
+            self.journal.forward(self.message.clone()).await;
             proposals = next.proposals;
         }
         Ok(End::Complete)
@@ -102,7 +106,6 @@ impl Run {
         if let Some(verdict) = &self.message.verdict {
             self.journal.event(Event::Judged(verdict.clone())).await;
         }
-        self.journal.forward(self.message.clone()).await;
         self.judged = Some(judged.clone());
         judged
     }
@@ -122,7 +125,12 @@ impl Run {
         info!(diagnosis = %self.id, target = %self.evidence.target.id, round = number, paths = paths.len(), "a round begins");
         self.journal.event(Event::RoundBegun(RoundBegun { number: count(number), paths })).await;
         let walks = lanes(proposals).into_iter().map(|lane| self.walk(number, lane));
-        let asked = futures::future::try_join_all(walks).await?;
+        // Every lane comes to its end, whatever happens in another: what was started has to be settled.
+        let walks = walks.map(|walk| async {
+            // What cannot be written down is not asked any further.
+            walk.await.inspect_err(|_| self.cancel.cancel())
+        });
+        let asked = join_all(walks).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut reports = BTreeMap::new();
         for Asked { path, report, logon } in asked.into_iter().flatten() {
             if let Some(logon) = logon {

@@ -16,6 +16,8 @@ use crate::plan::AccountBudget;
 struct Used {
     made: u32,
     refused: u32,
+    /// Came to nothing that proves the secret right or wrong, or its answer was lost.
+    unproven: u32,
     /// An unproven or refused logon ended this account's logons.
     has_ended: bool,
     budget_at_start: u32,
@@ -49,9 +51,14 @@ impl Tally {
         let entry = self.accounts.entry(account.clone()).or_default();
         match outcome {
             LogonOutcome::Accepted => entry.made += 1,
-            LogonOutcome::Refused | LogonOutcome::Unproven => {
+            LogonOutcome::Refused => {
                 entry.made += 1;
                 entry.refused += 1;
+                entry.has_ended = true;
+            }
+            LogonOutcome::Unproven => {
+                entry.made += 1;
+                entry.unproven += 1;
                 entry.has_ended = true;
             }
             LogonOutcome::NotSent => {}
@@ -111,7 +118,7 @@ impl Tally {
         }
     }
 
-    /// The summary of design section 10.
+    /// The summary that a finished diagnosis carries.
     pub(super) fn summary(&self) -> pb::Logons {
         let accounts: Vec<pb::AccountLogons> = self
             .accounts
@@ -121,7 +128,7 @@ impl Tally {
                 pb::AccountLogons {
                     account: account_name(account),
                     used: count(it.made),
-                    refused: count(it.refused),
+                    refused: count(it.refused + it.unproven),
                     held: count(it.held.len()),
                     budget: count(it.budget_at_start),
                     charged: count(it.charged),

@@ -22,7 +22,7 @@ use crate::permissions::{Length, Permission, Principal, rule};
 use crate::reasons::{Reason, Refusal};
 use crate::token::TokenDigest;
 
-/// For calls that bring no deadline (`reliability` 5.5).
+/// For calls that bring no deadline: none may last for ever.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 /// For calls that bring a longer one.
 const DEADLINE_CAP: Duration = Duration::from_mins(2);

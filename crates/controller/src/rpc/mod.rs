@@ -38,7 +38,7 @@ use crate::reasons::chain;
 use crate::registry::Registry;
 use crate::token::TokenDigest;
 
-/// In and out, in bytes (`reliability` 5.2).
+/// In and out, in bytes: a finished diagnosis with its rounds fits.
 const MESSAGE_MAX: usize = 4 * 1024 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -46,7 +46,7 @@ const STREAMS_MAX: u32 = 100;
 /// Calls of one connection that are worked on at once; more are refused, not queued.
 const CALLS_PER_CONNECTION_MAX: usize = 100;
 const HEADER_LIST_MAX: u32 = 16 * 1024;
-/// HTTP/2 pings of this port (`reliability` 5.1).
+/// HTTP/2 pings of this port, so that a dead peer is noticed while nothing is sent.
 const PING_INTERVAL: Duration = Duration::from_mins(2);
 const PING_LIMIT: Duration = Duration::from_secs(20);
 /// Between two looks whether the store answers.

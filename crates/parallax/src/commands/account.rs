@@ -26,13 +26,13 @@ pub(super) fn run(command: AccountCommand, screen: &Screen) -> Result<ExitCode, 
             until_interrupted(add(account, &arguments, screen))
         }
         AccountCommand::Rotate(arguments) => {
-            let name = resource_name("accounts", &arguments.account);
+            let name = resource_name("accounts", &arguments.account)?;
             let secret = checked(read_secret(&arguments.secret, &name)?)?;
             until_interrupted(rotate(name, secret, &arguments, screen))
         }
         AccountCommand::Release { account, reason, connection, output } => {
             let request =
-                pb::ReleaseAccountRequest { name: resource_name("accounts", &account), reason };
+                pb::ReleaseAccountRequest { name: resource_name("accounts", &account)?, reason };
             until_interrupted(release(request, &connection, output, screen))
         }
         AccountCommand::List { connection, output } => {
@@ -61,7 +61,7 @@ fn read_account(arguments: &AccountAddArguments) -> Result<pb::Account, Failure>
         None => from_flags(arguments),
     };
     if let Some(id) = &arguments.account {
-        account.name = resource_name("accounts", id);
+        account.name = resource_name("accounts", id)?;
     }
     check_account(&account).map_err(|violations| {
         let fields = violations
@@ -225,7 +225,7 @@ async fn get(
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
     let client = Client::connect(connection).await?;
-    let request = pb::GetAccountRequest { name: resource_name("accounts", &account) };
+    let request = pb::GetAccountRequest { name: resource_name("accounts", &account)? };
     let answer = client.accounts().get_account(call(request)).await;
     show(&answer.map_err(refused)?.into_inner(), output, screen)
 }
@@ -237,7 +237,7 @@ async fn delete(
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
     let client = Client::connect(connection).await?;
-    let name = resource_name("accounts", &account);
+    let name = resource_name("accounts", &account)?;
     let request = pb::DeleteAccountRequest { name: name.clone() };
     client.accounts().delete_account(call(request)).await.map_err(refused)?;
     screen.narrate(&format!("{name}: {}", words(output.language.lang).deleted));

@@ -1,6 +1,6 @@
 //! `parallax agent run`: the agent of one vantage, until it is stopped.
 
-use parallax_agent::{AgentConfig, Policy, WrittenAgentSettings};
+use parallax_agent::{AgentConfig, Policy, PolicyError, WrittenAgentSettings};
 use parallax_probe::{Dial, Instrument};
 use parallax_process::{ExitCode, Layers, read_settings};
 
@@ -28,7 +28,17 @@ fn run_agent(arguments: &AgentRunArguments) -> Result<ExitCode, Failure> {
     let unusable =
         |error: &dyn std::error::Error| Failure::usage("the agent cannot start").because(error);
     let identity = config.read_identity().map_err(|error| unusable(&error))?;
-    let policy = Policy::read(&config.policy).map_err(|error| unusable(&error))?;
+    let policy = Policy::read(&config.policy).map_err(|error| match &error {
+        PolicyError::Wrong(wrong) => {
+            let mut failure = super::wrong_settings(wrong);
+            if !failure.fields.is_empty() {
+                let path = config.policy.display();
+                failure.text = format!("the policy {path} has mistakes; nothing was started");
+            }
+            failure
+        }
+        PolicyError::Unreadable { .. } => unusable(&error),
+    })?;
     let instrument = Instrument::new(Dial::Direct).map_err(|error| {
         Failure::unavailable("this machine cannot be looked from").because(&error)
     })?;

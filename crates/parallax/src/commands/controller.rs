@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_controller::authority::Authority;
-use parallax_controller::init::{InitRequest, init};
+use parallax_controller::init::{InitError, InitRequest, init};
 use parallax_controller::settings::{ApiSecurity, ControllerSettings, WrittenSettings};
 use parallax_controller::token::{TOKEN_FILE, TokenDigest};
 use parallax_controller::{ApiIdentity, ControllerParts, FleetView, serve};
@@ -144,8 +144,14 @@ async fn make_ready(
     };
     let made = init(&store, &request).await;
     store.close().await;
-    let report =
-        made.map_err(|error| Failure::usage("not everything was made ready").because(&error))?;
+    let report = made.map_err(|error| {
+        let failure = Failure::usage("not everything was made ready").because(&error);
+        if matches!(error, InitError::Registered { .. }) {
+            failure.hint("For new certificates in place of theirs, give --replace as well; the old ones then end.")
+        } else {
+            failure
+        }
+    })?;
     screen.result(&init_page(&report, words(Language::En), screen.paint()))?;
     Ok(ExitCode::Healthy)
 }

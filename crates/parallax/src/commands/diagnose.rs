@@ -22,8 +22,21 @@ pub(super) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<Exit
     if arguments.target.contains("://") {
         return embedded::run(arguments, screen);
     }
+    check_name(&arguments.target)?;
     refuse_url_options(arguments)?;
     until_stopped(|stop| diagnose(arguments, screen, stop))
+}
+
+/// A name of a target has neither `@` nor a dot; a host has, and somebody forgot the scheme.
+fn check_name(target: &str) -> Result<(), Failure> {
+    let name = resource_name("targets", target)?;
+    if !name.contains('.') {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("`{target}` is not a name of a registered target"));
+    Err(failure.hint(format!(
+        "For a look at it from here, without a controller: parallax diagnose https://{target}"
+    )))
 }
 
 /// What describes a target and its account has no place beside one that is registered.
@@ -63,7 +76,7 @@ async fn diagnose(
 ) -> Result<ExitCode, Failure> {
     let starting = Box::pin(async {
         let client = Client::connect(&arguments.connection).await?;
-        let target = resource_name("targets", &arguments.target);
+        let target = resource_name("targets", &arguments.target)?;
         let diagnosis = start(&client, arguments, target).await?;
         Ok::<_, Failure>((client, diagnosis))
     });

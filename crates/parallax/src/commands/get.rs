@@ -15,7 +15,7 @@ pub(super) fn run(arguments: &GetArguments, screen: &Screen) -> Result<ExitCode,
 
 async fn get(arguments: &GetArguments, screen: &Screen) -> Result<ExitCode, Failure> {
     let client = Client::connect(&arguments.connection).await?;
-    let name = resource_name("diagnoses", &arguments.diagnosis);
+    let name = resource_name("diagnoses", &arguments.diagnosis)?;
     let language = arguments.output.language.lang;
     let diagnosis = client.get_diagnosis(&name, language_tag(language)).await?;
     show_one(screen, arguments.output.output, &diagnosis, |it| {

@@ -19,7 +19,9 @@ async fn list(arguments: &ListArguments, screen: &Screen) -> Result<ExitCode, Fa
     let filter = arguments
         .target
         .as_ref()
-        .map(|it| format!("target = \"{}\"", resource_name("targets", it)))
+        .map(|it| resource_name("targets", it))
+        .transpose()?
+        .map(|name| format!("target = \"{name}\""))
         .unwrap_or_default();
     let limit = usize::from(arguments.limit);
     let mut diagnoses = Vec::new();

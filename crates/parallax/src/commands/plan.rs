@@ -18,7 +18,7 @@ async fn plan(arguments: &PlanArguments, screen: &Screen) -> Result<ExitCode, Fa
     let client = Client::connect(&arguments.connection).await?;
     let request = pb::CreateDiagnosisRequest {
         diagnosis: Some(pb::Diagnosis {
-            target: resource_name("targets", &arguments.target),
+            target: resource_name("targets", &arguments.target)?,
             language: language_tag(arguments.output.language.lang).to_owned(),
             anonymous_only: arguments.anonymous_only,
             ..pb::Diagnosis::default()

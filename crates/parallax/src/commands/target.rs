@@ -112,7 +112,7 @@ async fn list(
 
 async fn get(arguments: &TargetNameArguments, screen: &Screen) -> Result<ExitCode, Failure> {
     let client = Client::connect(&arguments.connection).await?;
-    let request = pb::GetTargetRequest { name: resource_name("targets", &arguments.target) };
+    let request = pb::GetTargetRequest { name: resource_name("targets", &arguments.target)? };
     let target = client.targets().get_target(call(request)).await.map_err(refused)?.into_inner();
     let words = words(arguments.output.language.lang);
     show_one(screen, arguments.output.output, &target, |it| {
@@ -123,7 +123,7 @@ async fn get(arguments: &TargetNameArguments, screen: &Screen) -> Result<ExitCod
 
 async fn delete(arguments: &TargetNameArguments, screen: &Screen) -> Result<ExitCode, Failure> {
     let client = Client::connect(&arguments.connection).await?;
-    let name = resource_name("targets", &arguments.target);
+    let name = resource_name("targets", &arguments.target)?;
     let request = pb::DeleteTargetRequest { name: name.clone(), ..Default::default() };
     client.targets().delete_target(call(request)).await.map_err(refused)?;
     screen.narrate(&format!("{name}: {}", words(arguments.output.language.lang).deleted));

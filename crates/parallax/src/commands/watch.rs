@@ -16,7 +16,7 @@ pub(super) fn run(arguments: &WatchArguments, screen: &Screen) -> Result<ExitCod
 
 async fn watch(arguments: &WatchArguments, screen: &Screen) -> Result<ExitCode, Failure> {
     let client = Client::connect(&arguments.connection).await?;
-    let name = resource_name("diagnoses", &arguments.diagnosis);
+    let name = resource_name("diagnoses", &arguments.diagnosis)?;
     screen.narrate(&name);
     let follower = Follower {
         client: &client,

@@ -5,9 +5,12 @@
 //!
 //! INVARIANT: only one run at a time; a second one waits for the first.
 //! INVARIANT: the agent may probe the URL's host and its Autodiscover name, nothing else.
+//! INVARIANT: a secret that was refused is not sent again because its user is spelled or described in another way.
 //! INVARIANT: everything listens on loopback, on ports that the system chose, with a token of this run.
 
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -214,7 +217,7 @@ impl Running {
     /// Registers target and account as the options describe them now.
     async fn register(&self, request: &UrlRequest, store: &Store) -> Result<(), Failure> {
         if let Some(account) = &request.account {
-            self.register_account(account, store).await?;
+            self.register_account(account, request.release.is_some(), store).await?;
             if let Some(reason) = &request.release {
                 let released = pb::ReleaseAccountRequest {
                     name: account.name.clone(),
@@ -238,7 +241,12 @@ impl Running {
     }
 
     /// The account keeps its ledger across runs. A secret that was refused stays refused until another one is given.
-    async fn register_account(&self, account: &pb::Account, store: &Store) -> Result<(), Failure> {
+    async fn register_account(
+        &self,
+        account: &pb::Account,
+        is_released: bool,
+        store: &Store,
+    ) -> Result<(), Failure> {
         let get = pb::GetAccountRequest { name: account.name.clone() };
         let known = match self.client.accounts().get_account(call(get)).await {
             Ok(known) => known.into_inner(),
@@ -247,24 +255,26 @@ impl Running {
             }
             Err(status) => return Err(refused(status)),
         };
-        let is_same = known.user_names == account.user_names
-            && known.lockout.unwrap_or_default() == account.lockout.unwrap_or_default();
-        if !is_same {
-            self.free(&account.name).await?;
-            let delete = pb::DeleteAccountRequest { name: account.name.clone() };
-            self.client.accounts().delete_account(call(delete)).await.map_err(refused)?;
-            return self.create_account(account).await;
-        }
-        if self.is_known_secret(&known, account, store).await {
-            return Ok(());
-        }
+        // Before anything is deleted: a secret of its own version has no breaker, and one that cannot be taken changes nothing.
+        // The secret that is held already keeps its version.
         let rotate = pb::RotateAccountRequest {
             name: account.name.clone(),
             secret: account.secret.clone(),
             ..pb::RotateAccountRequest::default()
         };
         self.client.accounts().rotate_account(call(rotate)).await.map_err(refused)?;
-        Ok(())
+        let is_described_so = known.user_names == account.user_names
+            && known.lockout.unwrap_or_default() == account.lockout.unwrap_or_default();
+        if is_described_so {
+            return Ok(());
+        }
+        if !is_released {
+            refuse_open_breaker(account, store).await?;
+        }
+        self.free(&account.name).await?;
+        let delete = pb::DeleteAccountRequest { name: account.name.clone() };
+        self.client.accounts().delete_account(call(delete)).await.map_err(refused)?;
+        self.create_account(account).await
     }
 
     async fn create_account(&self, account: &pb::Account) -> Result<(), Failure> {
@@ -275,20 +285,6 @@ impl Running {
         };
         self.client.accounts().create_account(call(create)).await.map_err(refused)?;
         Ok(())
-    }
-
-    /// Whether this is the secret that the store holds: then the breaker that it may have opened stays.
-    async fn is_known_secret(
-        &self,
-        known: &pb::Account,
-        account: &pb::Account,
-        store: &Store,
-    ) -> bool {
-        let id = AccountId::new(account.name.trim_start_matches("accounts/"));
-        let version = u64::try_from(known.secret_version);
-        let (Ok(id), Ok(version)) = (id, version) else { return false };
-        let held = store.secret(&id, version).await;
-        held.is_ok_and(|held| held.expose() == account.secret)
     }
 
     /// Takes the account out of every target of earlier runs.
@@ -318,6 +314,21 @@ impl Running {
         self.controller_stop.cancel();
         while self.controller.join_next().await.is_some() {}
     }
+}
+
+/// Registered anew, the account would have a new version of its secret, which no breaker binds.
+async fn refuse_open_breaker(account: &pb::Account, store: &Store) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| {
+        Failure::unavailable("the logon ledger in your data folder cannot be read").because(error)
+    };
+    let id = AccountId::new(account.name.trim_start_matches("accounts/"));
+    let budget = store.budget(&id.map_err(|error| failed(&error))?).await;
+    if budget.map_err(|error| failed(&error))?.breaker.is_none() {
+        return Ok(());
+    }
+    let text = "the secret was refused before, under another name or lockout policy of the same user; nothing is sent";
+    Err(Failure::new(ExitCode::NotPermitted, text)
+        .hint("Give another secret; or, if somebody looked and it is right, --release REASON."))
 }
 
 /// The vantage gets a new certificate with every run.

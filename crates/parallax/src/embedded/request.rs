@@ -119,6 +119,14 @@ fn refuse_foreign_options(arguments: &DiagnoseArguments) -> Result<(), Failure> 
 }
 
 fn read_url(text: &str) -> Result<Url, Failure> {
+    // First of all, and nothing is repeated: it may hold a password.
+    if text.contains('@') {
+        return Err(Failure::usage("the URL cannot be diagnosed").fields(vec![WrongField {
+            field: "TARGET".to_owned(),
+            text: "holds `@`, as before a host; give the user with --account, and the URL without"
+                .to_owned(),
+        }]));
+    }
     let wrong = |why: &str| {
         let text = format!(
             "`{text}` {why}; give https://host, with port and path if they are not the usual ones"
@@ -292,12 +300,17 @@ mod tests {
         for wrong in [
             &["ftp://mail.contoso.example"][..],
             &["https://"],
-            &["https://user@mail.contoso.example"],
+            &["https://user:Planted-1@mail.contoso.example"],
+            &["https://user:Planted-1@mail.contoso.example:99999/"],
+            &["https://user:Planted-1/2@mail.contoso.example"],
+            &["gopher://user:Planted-1@mail.contoso.example"],
             &["https://mail.contoso.example", "--no-wait"],
             &["https://mail.contoso.example", "--secret-stdin"],
             &["https://mail.contoso.example", "--trust", "/nonexistent.pem"],
         ] {
-            assert_eq!(read(wrong).expect_err("wrong").code, ExitCode::Usage, "{wrong:?}");
+            let failure = read(wrong).expect_err("wrong");
+            assert_eq!(failure.code, ExitCode::Usage, "{wrong:?}");
+            assert!(!format!("{failure:?}").contains("Planted"), "{wrong:?}");
         }
     }
 

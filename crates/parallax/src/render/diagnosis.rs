@@ -139,7 +139,15 @@ impl Page<'_> {
         let _ = writeln!(text, "  {}", facts.join(" | "));
         if diagnosis.state() != State::Succeeded {
             let state = self.words.state(diagnosis.state());
-            let reason = escape::line(&diagnosis.state_reason);
+            let reason = match diagnosis.state() {
+                // The words for these say it already, in the reader's language.
+                State::Cancelled | State::Expired | State::Interrupted => String::new(),
+                State::Unspecified
+                | State::Pending
+                | State::Running
+                | State::Succeeded
+                | State::Failed => escape::line(&diagnosis.state_reason),
+            };
             let colon = if reason.is_empty() { "" } else { ": " };
             let state = self.paint.tone(Tone::Caution, &format!("{state}{colon}{reason}"));
             let _ = writeln!(text, "  {state}");

@@ -5,18 +5,44 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::escape::is_harmful;
 use crate::failure::Failure;
 
 /// Over several lines.
 pub(crate) fn pretty(message: &impl Serialize) -> Result<String, Failure> {
-    safe(serde_json::to_string_pretty(message))
+    safe(zulu(message).and_then(|it| serde_json::to_string_pretty(&it)))
 }
 
 /// On one line.
 pub(crate) fn compact(message: &impl Serialize) -> Result<String, Failure> {
-    safe(serde_json::to_string(message))
+    safe(zulu(message).and_then(|it| serde_json::to_string(&it)))
+}
+
+/// The message with every time ending in `Z`, as `ProtoJSON` wants it.
+fn zulu(message: &impl Serialize) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(message)?;
+    end_times_in_z(&mut value);
+    Ok(value)
+}
+
+fn end_times_in_z(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                if let Value::String(text) = field
+                    && key.ends_with("Time")
+                    && let Some(bare) = text.strip_suffix("+00:00")
+                {
+                    *text = format!("{bare}Z");
+                }
+                end_times_in_z(field);
+            }
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(end_times_in_z),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn safe(written: serde_json::Result<String>) -> Result<String, Failure> {
@@ -44,6 +70,15 @@ fn safe(written: serde_json::Result<String>) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_end_in_z_and_nothing_else_changes() {
+        let zero = "2026-03-01T10:40:00+00:00";
+        let json = compact(&serde_json::json!({"value": zero, "a": [{"endTime": zero}]}));
+        let wanted =
+            r#"{"value":"2026-03-01T10:40:00+00:00","a":[{"endTime":"2026-03-01T10:40:00Z"}]}"#;
+        assert_eq!(json.expect("json"), wanted);
+    }
 
     #[test]
     fn hostile_text_is_escaped_and_reads_back_the_same() {

@@ -135,6 +135,7 @@ pub(crate) struct Words {
     pub window: &'static str,
     pub warning: &'static str,
     pub deleted: &'static str,
+    pub was_over: &'static str,
     pub checked: &'static str,
     pub applied: &'static str,
     // Demo, embedded mode, and setting up.
@@ -273,6 +274,7 @@ const ENGLISH: Words = Words {
     window: "window",
     warning: "warning",
     deleted: "deleted",
+    was_over: "it was over already; nothing was cancelled",
     checked: "is right; nothing was changed",
     applied: "applied",
     demo_starting: "Starting a simulated network, a controller and four agents on this machine ...",
@@ -402,6 +404,7 @@ const JAPANESE: Words = Words {
     window: "監視期間",
     warning: "警告",
     deleted: "削除しました",
+    was_over: "すでに終了していたため、何も取り消していません",
     checked: "問題ありません (変更なし)",
     applied: "適用しました",
     demo_starting: "シミュレーション ネットワーク、コントローラー、エージェント 4 台をこのコンピューター上に起動しています...",

@@ -1,9 +1,11 @@
 //! DNS stage: which addresses does the name have from here, and which name server said so?
 //!
 //! Each name server is asked by itself, A and AAAA side by side, without cache and search list, so that the answer has one known
-//! source. The first server that answers anything wins, in the order configured; silence passes the question on.
+//! source. The first server that answers wins, in the order configured; silence passes the question on, and so does a server that cannot
+//! tell (SERVFAIL, REFUSED and their kind). That counts only if no other server tells more. NXDOMAIN is an answer.
 //!
 //! INVARIANT: one family that fails does not hide the addresses of the other; both outcomes are kept.
+//! INVARIANT: a server that declined a question is not asked it again, so that servers which answer at once are not asked in a circle.
 
 mod question;
 
@@ -37,18 +39,17 @@ pub(crate) async fn run(
     let ends = started + limit;
     let mut answers = Answers::default();
     let mut order = servers.iter().copied().cycle();
-    let mut server = order.next();
-    while let Some(asked) = server {
+    while !answers.is_settled() {
         let left = ends.saturating_duration_since(Instant::now());
         if left.is_zero() {
             break;
         }
-        answers.ask(asked, name, left.min(ATTEMPT)).await;
-        if answers.is_settled() {
-            break;
-        }
         // Whoever answered one family is asked again for the other: one sight, one source.
-        server = answers.source.or_else(|| order.next());
+        let same = answers.source.filter(|it| answers.is_open_to(*it));
+        let once_round = order.by_ref().take(servers.len());
+        let next = same.or_else(|| once_round.into_iter().find(|it| answers.is_open_to(*it)));
+        let Some(server) = next else { break };
+        answers.ask(server, name, left.min(ATTEMPT)).await;
     }
     answers.conclude(started.elapsed())
 }
@@ -70,52 +71,83 @@ pub(crate) fn declared(address: IpAddr) -> (DnsFacts, Vec<IpAddr>) {
 #[derive(Default)]
 struct Answers {
     source: Option<SocketAddr>,
-    v4: Family,
-    v6: Family,
+    v4: Question,
+    v6: Question,
     asked_for: Duration,
 }
 
-/// One question: addresses and the names passed, a failure, or nothing yet.
+/// One question, as all servers asked so far left it.
 #[derive(Default)]
-enum Family {
+struct Question {
+    reply: Reply,
+    declined_by: Vec<SocketAddr>,
+}
+
+/// The best that came, worst first.
+#[derive(Default)]
+enum Reply {
     #[default]
     Silent,
     /// The transport failed; kept for the report if nothing better comes.
     Broken(String),
-    Answered(Result<(Vec<IpAddr>, Vec<String>), DnsFailure>),
+    /// A server could not tell. The first such stays if nothing better comes.
+    Declined(DnsFailure),
+    NxDomain,
+    /// The addresses and the names passed.
+    Found(Vec<IpAddr>, Vec<String>),
 }
 
-impl Family {
+impl Question {
     fn is_answered(&self) -> bool {
-        matches!(self, Self::Answered(_))
+        matches!(self.reply, Reply::Found(..) | Reply::NxDomain)
+    }
+
+    fn is_no_name(&self) -> bool {
+        matches!(self.reply, Reply::NxDomain)
+    }
+
+    fn is_open_to(&self, server: SocketAddr) -> bool {
+        !self.is_answered() && !self.declined_by.contains(&server)
+    }
+
+    /// Takes in what came of asking this server. Returns whether it is an answer.
+    fn take(&mut self, server: SocketAddr, reply: Reply) -> bool {
+        match (&self.reply, &reply) {
+            (_, Reply::Silent) | (Reply::Declined(_), Reply::Broken(_)) => {}
+            (before, Reply::Declined(_)) => {
+                self.declined_by.push(server);
+                if !matches!(before, Reply::Declined(_)) {
+                    self.reply = reply;
+                }
+            }
+            (_, Reply::Broken(_) | Reply::NxDomain | Reply::Found(..)) => self.reply = reply,
+        }
+        self.is_answered()
     }
 
     fn addresses(&self) -> &[IpAddr] {
-        match self {
-            Self::Answered(Ok((addresses, _))) => addresses,
-            Self::Answered(Err(_)) | Self::Silent | Self::Broken(_) => &[],
+        match &self.reply {
+            Reply::Found(addresses, _) => addresses,
+            Reply::Silent | Reply::Broken(_) | Reply::Declined(_) | Reply::NxDomain => &[],
         }
     }
 
     fn chain(&self) -> &[String] {
-        match self {
-            Self::Answered(Ok((_, chain))) => chain,
-            Self::Answered(Err(_)) | Self::Silent | Self::Broken(_) => &[],
+        match &self.reply {
+            Reply::Found(_, chain) => chain,
+            Reply::Silent | Reply::Broken(_) | Reply::Declined(_) | Reply::NxDomain => &[],
         }
     }
 
     fn answer(&self, after: Duration) -> FamilyAnswer {
-        match self {
-            Self::Silent => FamilyAnswer::Failed(DnsFailure::TimedOut { after }),
-            Self::Broken(detail) => {
-                FamilyAnswer::Failed(DnsFailure::Other { detail: detail.clone() })
-            }
-            Self::Answered(Ok((addresses, _))) if addresses.is_empty() => {
-                FamilyAnswer::Failed(DnsFailure::NoAddress)
-            }
-            Self::Answered(Ok((addresses, _))) => FamilyAnswer::Addresses(addresses.clone()),
-            Self::Answered(Err(failure)) => FamilyAnswer::Failed(failure.clone()),
-        }
+        FamilyAnswer::Failed(match &self.reply {
+            Reply::Silent => DnsFailure::TimedOut { after },
+            Reply::Broken(detail) => DnsFailure::Other { detail: detail.clone() },
+            Reply::Declined(failure) => failure.clone(),
+            Reply::NxDomain => DnsFailure::NxDomain,
+            Reply::Found(addresses, _) if addresses.is_empty() => DnsFailure::NoAddress,
+            Reply::Found(addresses, _) => return FamilyAnswer::Addresses(addresses.clone()),
+        })
     }
 }
 
@@ -127,26 +159,37 @@ impl Answers {
             if is_open { Some(ask(server, name, record, limit).await) } else { None }
         };
         let (v4, v6) = tokio::join!(
-            one(RecordType::A, !self.v4.is_answered()),
-            one(RecordType::AAAA, !self.v6.is_answered()),
+            one(RecordType::A, self.v4.is_open_to(server)),
+            one(RecordType::AAAA, self.v6.is_open_to(server)),
         );
-        for (family, reply, record) in
+        for (question, asked, record) in
             [(&mut self.v4, v4, RecordType::A), (&mut self.v6, v6, RecordType::AAAA)]
         {
-            match reply {
-                None | Some(Err(Unanswered::TimedOut)) => {}
-                Some(Err(Unanswered::Broken(detail))) => *family = Family::Broken(detail),
-                Some(Ok(message)) => {
-                    *family = Family::Answered(read(&message, name, record));
-                    self.source = Some(server);
-                }
+            let Some(asked) = asked else { continue };
+            let reply = match asked {
+                Err(Unanswered::TimedOut) => Reply::Silent,
+                Err(Unanswered::Broken(detail)) => Reply::Broken(detail),
+                Ok(message) => read(&message, name, record),
+            };
+            if question.take(server, reply) {
+                self.source = Some(server);
             }
         }
     }
 
-    /// Whether asking on could change anything that matters: addresses of one family are enough to go on with.
+    fn is_open_to(&self, server: SocketAddr) -> bool {
+        self.v4.is_open_to(server) || self.v6.is_open_to(server)
+    }
+
+    /// Whether asking on could change nothing that matters: addresses of one family are enough to go on with, and NXDOMAIN speaks of
+    /// the name, so that a server which declined the other family needs no second opinion.
     fn is_settled(&self) -> bool {
-        (self.v4.is_answered() && self.v6.is_answered())
+        let is_over = |question: &Question| match question.reply {
+            Reply::Silent | Reply::Broken(_) => false,
+            Reply::Declined(_) => [&self.v4, &self.v6].iter().any(|it| it.is_no_name()),
+            Reply::NxDomain | Reply::Found(..) => true,
+        };
+        (is_over(&self.v4) && is_over(&self.v6))
             || !self.v4.addresses().is_empty()
             || !self.v6.addresses().is_empty()
     }
@@ -199,23 +242,22 @@ fn worst(v4: FamilyAnswer, v6: FamilyAnswer, took: Duration) -> DnsFailure {
     }
 }
 
-/// Addresses of the asked type at the end of the chain, and the chain's names.
+/// Addresses of the asked type at the end of the chain, and the chain's names; or what the response code says instead.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "every other response code is kept as text, every other record passed over"
 )]
-fn read(
-    message: &Message,
-    name: &Name,
-    record: RecordType,
-) -> Result<(Vec<IpAddr>, Vec<String>), DnsFailure> {
+fn read(message: &Message, name: &Name, record: RecordType) -> Reply {
     let code = message.metadata.response_code;
     match code {
         ResponseCode::NoError => {}
-        ResponseCode::NXDomain => return Err(DnsFailure::NxDomain),
-        ResponseCode::ServFail => return Err(DnsFailure::ServFail),
-        ResponseCode::Refused => return Err(DnsFailure::Refused),
-        _ => return Err(DnsFailure::Other { detail: format!("response code {code}") }),
+        ResponseCode::NXDomain => return Reply::NxDomain,
+        ResponseCode::ServFail => return Reply::Declined(DnsFailure::ServFail),
+        ResponseCode::Refused => return Reply::Declined(DnsFailure::Refused),
+        _ => {
+            let detail = format!("response code {code}");
+            return Reply::Declined(DnsFailure::Other { detail });
+        }
     }
     let records = || message.answers.iter().filter(|it| it.dns_class == DNSClass::IN);
     let mut owner = name;
@@ -234,7 +276,7 @@ fn read(
         .filter_map(|it| it.data.ip_addr())
         .take(ADDRESSES_MAX)
         .collect();
-    Ok((addresses, chain))
+    Reply::Found(addresses, chain)
 }
 
 /// As people write it: lower case, without the dot at its end.

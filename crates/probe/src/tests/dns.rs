@@ -118,17 +118,67 @@ async fn every_refusal_has_its_name() {
 }
 
 #[tokio::test]
-async fn silence_passes_the_question_on_and_an_answer_does_not() {
+async fn silence_passes_the_question_on() {
     let silent = NameServer::start(|_, _| None).await;
     let good = NameServer::start(|query, record| Some(healthy(query, record))).await;
     let facts = resolve(&[&silent, &good]).await.expect("resolved");
     assert_eq!(facts.source, DnsSource::NameServer(good.socket));
     assert_eq!((silent.asked(Asked::A), silent.asked(Asked::Aaaa)), (1, 1));
+}
 
-    let broken = with_codes(ResponseCode::ServFail, ResponseCode::ServFail).await;
-    let untouched = NameServer::start(|query, record| Some(healthy(query, record))).await;
-    assert_eq!(resolve(&[&broken, &untouched]).await, Err(DnsFailure::ServFail));
-    assert_eq!(untouched.asked(Asked::A), 0);
+#[tokio::test]
+async fn a_server_that_cannot_tell_passes_the_question_on_and_one_that_can_does_not() {
+    use ResponseCode::{NXDomain, NoError, Refused, ServFail};
+    for declines in [ServFail, Refused, ResponseCode::NotImp] {
+        let declining = with_codes(declines, declines).await;
+        let good = NameServer::start(|query, record| Some(healthy(query, record))).await;
+        let facts = resolve(&[&declining, &good]).await.expect("resolved");
+        assert_eq!(facts.source, DnsSource::NameServer(good.socket));
+        assert_eq!(facts.addresses, ips(&["192.0.2.1", "2001:db8::1"]));
+        assert_eq!((declining.asked(Asked::A), declining.asked(Asked::Aaaa)), (1, 1));
+
+        let no_name = with_codes(NXDomain, NXDomain).await;
+        assert_eq!(resolve(&[&declining, &no_name]).await, Err(DnsFailure::NxDomain));
+    }
+    for (a, aaaa, expected) in [
+        (NXDomain, NXDomain, DnsFailure::NxDomain),
+        (NXDomain, ServFail, DnsFailure::NxDomain),
+        (NoError, NoError, DnsFailure::NoAddress),
+    ] {
+        let telling = with_codes(a, aaaa).await;
+        let untouched = NameServer::start(|query, record| Some(healthy(query, record))).await;
+        assert_eq!(resolve(&[&telling, &untouched]).await, Err(expected));
+        assert_eq!((untouched.asked(Asked::A), untouched.asked(Asked::Aaaa)), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn if_no_server_can_tell_the_first_says_why_and_each_is_asked_once() {
+    let refusing = with_codes(ResponseCode::Refused, ResponseCode::Refused).await;
+    let failing = with_codes(ResponseCode::ServFail, ResponseCode::ServFail).await;
+    let servers = [&refusing, &failing];
+    assert_eq!(resolve(&servers).await, Err(DnsFailure::Refused));
+    for server in servers {
+        assert_eq!((server.asked(Asked::A), server.asked(Asked::Aaaa)), (1, 1));
+    }
+    // One that is silent is asked on, but no longer than the limit.
+    let silent = NameServer::start(|_, _| None).await;
+    let limit = Duration::from_millis(200);
+    let started = tokio::time::Instant::now();
+    let outcome = resolve_within(&[&failing, &silent], limit).await;
+    assert_eq!(outcome, Err(DnsFailure::ServFail));
+    assert!(started.elapsed() >= limit && started.elapsed() < LIMIT, "{:?}", started.elapsed());
+    assert_eq!(failing.asked(Asked::A), 2);
+}
+
+#[tokio::test]
+async fn a_family_that_a_server_declines_is_asked_for_at_the_next() {
+    let half = with_codes(ResponseCode::NoError, ResponseCode::ServFail).await;
+    let good = NameServer::start(|query, record| Some(healthy(query, record))).await;
+    let facts = resolve(&[&half, &good]).await.expect("resolved");
+    assert_eq!(facts.source, DnsSource::NameServer(good.socket));
+    assert_eq!(facts.addresses, ips(&["2001:db8::1"]));
+    assert_eq!((good.asked(Asked::A), good.asked(Asked::Aaaa)), (0, 1));
 }
 
 #[tokio::test]

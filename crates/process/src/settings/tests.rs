@@ -103,14 +103,14 @@ fn every_mistake_at_once() {
         lines,
         [
             "`colour`: is unknown; expected one of `name`, `probes_max`, `log`, `servers`, `hosts`",
-            "`hosts[1].port`: is string \"x\"; give an integer",
+            "`hosts[1].port`: is the text `x`; give a whole number",
             "`hosts[1].prot`: is unknown; expected `port`",
             "`log.fitler`: is unknown; remove it or correct its name",
-            "`log.with_colour`: is string \"perhaps\"; give a boolean",
+            "`log.with_colour`: is the text `perhaps`; give true or false",
             "`naem`: is unknown; expected one of `name`, `probes_max`, `log`, `servers`, `hosts`",
             "`name`: `Head Office` is not a lower-case word",
-            "`probes_max`: is string \"many\"; give an integer",
-            "`servers`: is integer `7`; give a sequence",
+            "`probes_max`: is the text `many`; give a whole number",
+            "`servers`: is `7`; give a list in brackets",
         ]
     );
 }

@@ -77,7 +77,7 @@ impl LedgerWrite<'_> {
             .during(operation)
     }
 
-    /// Wall time less time since boot changes only when somebody moves the wall clock (reliability R8). Small steps add up,
+    /// Wall time less time since boot changes only when somebody moves the wall clock. Small steps add up,
     /// since all are measured from the first look after the boot.
     pub(super) async fn check_clock(&mut self, meta: &Meta) -> Result<(), StoreError> {
         let now_ms = self.write.now_ms;
@@ -128,7 +128,7 @@ impl LedgerWrite<'_> {
         core.companion.write(Mark { generation, revision }).await
     }
 
-    /// What does not hold of an account, if anything (reliability R14).
+    /// What does not hold of an account, if anything.
     async fn contradiction(&mut self, key: &str) -> Result<Option<&'static str>, StoreError> {
         let operation = self.write.operation;
         let guard = self.guard(key).await?;

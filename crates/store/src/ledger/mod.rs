@@ -77,7 +77,7 @@ pub struct ReserveRequest {
     pub server: String,
     /// As `basic`; kept in the audit.
     pub scheme: String,
-    /// What a refusal would cost, in counts of the directory (design section 7); at least 1.
+    /// What a refusal would cost, in counts of the directory ; at least 1.
     pub cost: u32,
     /// The CAS through which it can reach a back end: at most two of these start per minute.
     pub cas: Option<String>,
@@ -176,7 +176,7 @@ pub enum StartRefused {
     SecretChanged,
 }
 
-/// What a logon came to (design section 7).
+/// What a logon came to .
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogonResult {
     Accepted,

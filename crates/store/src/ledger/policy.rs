@@ -1,4 +1,4 @@
-//! From a lockout policy to a budget and a quiet gap (design section 7).
+//! From a lockout policy to a budget and a quiet gap .
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::clock::{millis, system_time};
 use crate::error::During as _;
 use crate::{Store, StoreError};
 
-/// Logons that may reach a back end through one CAS in [`CAS_WINDOW_MS`] (design section 7).
+/// Logons that may reach a back end through one CAS in [`CAS_WINDOW_MS`] .
 const CAS_LOGONS_MAX: u32 = 2;
 const CAS_WINDOW_MS: i64 = 60_000;
 

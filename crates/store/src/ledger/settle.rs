@@ -176,7 +176,7 @@ impl LedgerWrite<'_> {
         Ok(Ok((!(is_unproven && outcome == Outcome::Unproven)).then_some(outcome)))
     }
 
-    /// A lying or broken agent must not get logons for nothing (reliability R15).
+    /// A lying or broken agent must not get logons for nothing.
     async fn may_believe_not_sent(&mut self, row: &Row) -> Result<bool, StoreError> {
         let guard = self.guard(&row.account_key).await?;
         Ok(row.quiet_period != guard.quiet_period || guard.not_sent_cost + row.cost <= guard.k)

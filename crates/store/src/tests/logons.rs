@@ -1,4 +1,4 @@
-//! The rules of design section 7, one by one.
+//! The rules of the logon ledger, one by one.
 
 use std::time::Duration;
 
@@ -258,6 +258,26 @@ async fn a_rotation_takes_the_permission_of_what_was_reserved() {
     let started = it.store.start(&attempt.id, &nonce, &request("a", "d1", "x").agent).await;
     assert_eq!(started.expect("answers"), Err(StartRefused::SecretChanged));
     assert!(it.store.secret(&account_id("a"), attempt.secret_version).await.is_err());
+}
+
+#[tokio::test]
+async fn the_secret_that_is_held_closes_no_breaker_when_it_is_given_again() {
+    let mut it = Fixture::new().await;
+    let id = account_id("a");
+    it.add_account("a", Threshold::At(10), HALF_HOUR).await;
+    let refused = it.logon(&request("a", "d1", "x"), REFUSED).await.expect("granted");
+    assert_eq!(refused.breaker, BreakerOpened::Secret);
+    let before = it.store.account(&id).await.expect("known");
+    let same = it.store.rotate_account(&id, &secret(super::PASSWORD), "admin", None).await;
+    assert_eq!(same.expect("answers").into_inner(), before);
+    assert_eq!(it.store.account(&id).await.expect("known"), before);
+    let held = it.reserve(&request("a", "d2", "x")).await;
+    assert!(matches!(held, Err(ReserveRefused::BreakerOpen { .. })), "{held:?}");
+    assert_eq!(it.store.secret(&id, 1).await.expect("opens").expose(), super::PASSWORD);
+
+    let next = it.store.rotate_account(&id, &secret("Another-Secret"), "admin", None).await;
+    assert_eq!(next.expect("rotated").into_inner().secret_version, 2);
+    it.reserve(&request("a", "d3", "x")).await.expect("granted");
 }
 
 #[tokio::test]

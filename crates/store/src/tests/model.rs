@@ -5,7 +5,7 @@ use std::time::Duration;
 use parallax_model::Threshold;
 use proptest::prelude::*;
 
-use super::{Fixture, account_id, request, secret};
+use super::{Fixture, PASSWORD, account_id, request, secret};
 use crate::{AttemptId, FreezeScope, LogonResult, Nonce, ReserveRefused, ReserveRequest};
 
 const K: u32 = 3;
@@ -44,7 +44,10 @@ enum Operation {
     Pass {
         seconds: i64,
     },
-    Rotate,
+    /// To another secret, or to the one that is held.
+    Rotate {
+        same: bool,
+    },
     Release,
     Freeze {
         seconds: i64,
@@ -80,7 +83,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => attempt().prop_map(|attempt| Operation::Void { attempt }),
         3 => Just(Operation::Sweep),
         4 => pass.prop_map(|seconds| Operation::Pass { seconds }),
-        1 => Just(Operation::Rotate),
+        2 => any::<bool>().prop_map(|same| Operation::Rotate { same }),
         4 => Just(Operation::Release),
         1 => (1..100_i64).prop_map(|seconds| Operation::Freeze { seconds }),
         1 => Just(Operation::Restart),
@@ -371,7 +374,7 @@ impl Both {
                 self.model.now += seconds;
                 self.real.pass(Duration::from_secs(seconds.unsigned_abs()));
             }
-            Operation::Rotate | Operation::Release | Operation::Freeze { .. } => {
+            Operation::Rotate { .. } | Operation::Release | Operation::Freeze { .. } => {
                 self.administer(operation).await;
             }
             Operation::Restart => {
@@ -391,10 +394,13 @@ impl Both {
             let scope = FreezeScope::Account(id);
             self.real.store.freeze(&scope, until, "admin", "a test").await.expect("frozen");
             self.model.frozen_until = self.model.frozen_until.max(self.model.now + seconds);
-        } else if let Operation::Rotate = operation {
-            let next = secret("Another-Secret");
+        } else if let Operation::Rotate { same } = operation {
+            self.model.version += u32::from(!same);
+            let next = match self.model.version {
+                1 => secret(PASSWORD),
+                version => secret(&format!("Secret-Of-Version-{version}")),
+            };
             self.real.store.rotate_account(&id, &next, "admin", None).await.expect("rotated");
-            self.model.version += 1;
         } else {
             self.real.store.release(&id, "admin", "looked").await.expect("released");
             let version = self.model.version;

@@ -49,13 +49,13 @@ async fn unfinished_diagnoses_are_found_until_they_are_ended() {
     }
     let mut running = it.store.diagnosis(&diagnosis_id("d2")).await.expect("there");
     running.state = pb::diagnosis::State::Running.into();
-    it.store.update_diagnosis(&running).await.expect("updated");
+    it.store.update_diagnosis(running.clone()).await.expect("updated");
     let done = pb::Diagnosis {
         state: pb::diagnosis::State::Succeeded.into(),
         ..it.store.diagnosis(&diagnosis_id("d3")).await.expect("there")
     };
     it.store.finish_diagnosis(done.clone()).await.expect("ended");
-    assert!(matches!(it.store.update_diagnosis(&done).await, Err(StoreError::Ended { .. })));
+    assert!(matches!(it.store.update_diagnosis(done.clone()).await, Err(StoreError::Ended { .. })));
     for _ in 0..2 {
         it = it.reopen().await;
         let found = it.store.mark_interrupted().await.expect("marked");
