@@ -144,7 +144,7 @@ impl<'e> Logons<'_, 'e> {
 }
 
 /// The order in which a logon is asked for: where the fewest boxes stand between vantage and server.
-fn boxes_between(spot: &Spot<'_>) -> u8 {
+pub(crate) fn boxes_between(spot: &Spot<'_>) -> u8 {
     match (spot.endpoint.role, spot.vantage.zone) {
         (Role::Backend, Zone::Backend) => 0,
         (_, Zone::Internal) => 1,

@@ -16,7 +16,7 @@ use parallax_model::{Account, FaultId, NameForm, Place, Role, Standing, TextPlac
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
-use crate::claims::{Logons, Spelling};
+use crate::claims::{Logons, Spelling, boxes_between};
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
 use crate::seen::{Seen, Spot};
@@ -58,7 +58,15 @@ pub(super) fn form_cases<'e>(seen: &Seen<'e>, form: NameForm) -> Vec<Case> {
         if accepting.is_empty() {
             cases.extend(case(seen, account, name, seen.fronts().collect()));
         }
-        for spot in accepting {
+        // Where the form was tried, that settles it; elsewhere it would be one logon more for nothing.
+        let is_tried = |spot: &&Spot<'e>| {
+            let with_form = logons(seen, account, Spelling::Only(form), vec![*spot]).refused();
+            !matches!(with_form, Claim::Unknown { seen, .. } if seen.is_empty())
+        };
+        let tried: Vec<&Spot<'e>> = accepting.iter().copied().filter(is_tried).collect();
+        let nearest = accepting.into_iter().min_by_key(|spot| boxes_between(spot));
+        let asked = if tried.is_empty() { nearest.into_iter().collect() } else { tried };
+        for spot in asked {
             cases.extend(case(seen, account, name, vec![spot]));
         }
     }
