@@ -13,6 +13,7 @@ const PUBLIC: &[&str] = &[
     "parallax/v1/account.proto",
     "parallax/v1/catalog.proto",
     "parallax/v1/diagnosis.proto",
+    "parallax/v1/fleet.proto",
     "parallax/v1/report.proto",
     "parallax/v1/target.proto",
 ];
@@ -34,8 +35,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".google.protobuf", "::pbjson_types")
         // One order, so that the same message is the same JSON.
         .btree_map(".")
-        // These two carry a secret; their `Debug` is written by hand.
-        .skip_debug([".parallax.v1.Account", ".parallax.v1.RotateAccountRequest"])
+        // These carry a secret; their `Debug` is written by hand.
+        .skip_debug([
+            ".parallax.v1.Account",
+            ".parallax.v1.JoinToken",
+            ".parallax.v1.RotateAccountRequest",
+        ])
         .compile_fds(public.clone())?;
     let mut json = pbjson_build::Builder::new();
     for file in &public.file {
@@ -52,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_well_known_types(true)
         .extern_path(".google.protobuf", "::pbjson_types")
         .extern_path(".parallax.v1", "crate::pb")
+        .skip_debug([".parallax.agent.v1.EnrollRequest"])
         .out_dir(out)
         .compile_fds(agent)?;
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use parallax_wire::pb::agent as wire;
+use parallax_wire::pb::link as wire;
 
 /// Results kept, and tasks in hand, together.
 pub(crate) const RESULTS_MAX: usize = 96;

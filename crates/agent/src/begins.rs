@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parallax_auth::{Binding, Opener, SealError, Sealed, Secret};
 use parallax_model::VantageName;
-use parallax_wire::pb::agent as wire;
+use parallax_wire::pb::link as wire;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use parallax_model::{EndpointName, PathId, PathReport, Report, VantageName};
 use parallax_probe::Instrument;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_request::Message;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_request::Message;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use parallax_model::VantageName;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::agent_service_client::AgentServiceClient;
-use parallax_wire::pb::agent::session_request::Message;
-use parallax_wire::pb::agent::session_response::Message as Told;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::agent_service_client::AgentServiceClient;
+use parallax_wire::pb::link::session_request::Message;
+use parallax_wire::pb::link::session_response::Message as Told;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};

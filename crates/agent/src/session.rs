@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use parallax_probe::Instrument;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_request::Message;
-use parallax_wire::pb::agent::session_response::Message as Told;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_request::Message;
+use parallax_wire::pb::link::session_response::Message as Told;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};

@@ -10,9 +10,9 @@ use bed::{
 };
 use parallax_agent::Timings;
 use parallax_model::{HttpFailure, Outcome, PathReport, Report, Silence};
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_request::Message as Said;
-use parallax_wire::pb::agent::session_response::Message as Tell;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_request::Message as Said;
+use parallax_wire::pb::link::session_response::Message as Tell;
 
 fn report(result: wire::Result) -> Report {
     let report = result.report.expect("a report");

@@ -1,6 +1,6 @@
 //! The generated messages, clients and servers of `parallax.v1`, their `ProtoJSON`, and their descriptors.
 //!
-//! Absent on purpose: anything written by hand but the `Debug` of the two messages that carry a secret.
+//! Absent on purpose: anything written by hand but the `Debug` of the messages that carry a secret.
 //!
 //! INVARIANT: a secret never reaches `Debug`.
 
@@ -10,7 +10,7 @@ include!(concat!(env!("OUT_DIR"), "/parallax.v1.rs"));
 include!(concat!(env!("OUT_DIR"), "/parallax.v1.serde.rs"));
 
 /// The package of the link between agents and controller.
-pub mod agent {
+pub mod link {
     include!(concat!(env!("OUT_DIR"), "/agent/parallax.agent.v1.rs"));
 }
 
@@ -18,6 +18,25 @@ pub mod agent {
 /// package is not in it.
 pub const DESCRIPTORS: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/parallax.v1.descriptors.bin"));
+
+impl fmt::Debug for link::EnrollRequest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("EnrollRequest(..)")
+    }
+}
+
+impl fmt::Debug for JoinToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("JoinToken")
+            .field("agent", &self.agent)
+            .field("zone", &self.zone)
+            .field("site", &self.site)
+            .field("replace", &self.replace)
+            .field("ttl", &self.ttl)
+            .field("expire_time", &self.expire_time)
+            .finish_non_exhaustive()
+    }
+}
 
 impl fmt::Debug for Account {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use parallax_model::{Limits, LogonTask, Look, Task, UserName, VantageName};
 
 use crate::error::{DecodeError, Decoded, each, required};
 use crate::look::{decode_form, decode_place};
-use crate::pb::{self, agent, look};
+use crate::pb::{self, link, look};
 use crate::scalar::{
     account_name, decode_account_name, decode_address, decode_diagnosis_name, decode_duration,
     diagnosis_name, encode_duration,
@@ -26,8 +26,8 @@ pub fn go_aad(vantage: &VantageName) -> &[u8] {
 }
 
 /// Encodes a task for one lane, with the trace it belongs to (W3C `traceparent`, or empty).
-pub fn encode_offer(task: &Task, lane: agent::Lane, traceparent: &str) -> agent::Offer {
-    agent::Offer {
+pub fn encode_offer(task: &Task, lane: link::Lane, traceparent: &str) -> link::Offer {
+    link::Offer {
         task: task.id.clone(),
         diagnosis: diagnosis_name(&task.diagnosis),
         endpoint: Some((&task.endpoint).into()),
@@ -41,7 +41,7 @@ pub fn encode_offer(task: &Task, lane: agent::Lane, traceparent: &str) -> agent:
 }
 
 /// Reads an offer; lane and trace are the caller's to take.
-pub fn decode_offer(message: agent::Offer) -> Result<Task, DecodeError> {
+pub fn decode_offer(message: link::Offer) -> Result<Task, DecodeError> {
     if message.task.is_empty() {
         return Err(DecodeError::missing("task"));
     }
@@ -70,7 +70,7 @@ pub fn decode_offer(message: agent::Offer) -> Result<Task, DecodeError> {
     })
 }
 
-impl From<&LogonTask> for agent::Logon {
+impl From<&LogonTask> for link::Logon {
     fn from(logon: &LogonTask) -> Self {
         Self {
             attempt: logon.attempt.clone(),
@@ -82,10 +82,10 @@ impl From<&LogonTask> for agent::Logon {
     }
 }
 
-impl TryFrom<agent::Logon> for LogonTask {
+impl TryFrom<link::Logon> for LogonTask {
     type Error = DecodeError;
 
-    fn try_from(message: agent::Logon) -> Decoded<Self> {
+    fn try_from(message: link::Logon) -> Decoded<Self> {
         if message.attempt.is_empty() {
             return Err(DecodeError::missing("attempt"));
         }
@@ -107,7 +107,7 @@ impl TryFrom<agent::Logon> for LogonTask {
     }
 }
 
-impl From<&Limits> for agent::Limits {
+impl From<&Limits> for link::Limits {
     fn from(limits: &Limits) -> Self {
         Self {
             dns: Some(encode_duration(limits.dns)),
@@ -120,10 +120,10 @@ impl From<&Limits> for agent::Limits {
     }
 }
 
-impl TryFrom<agent::Limits> for Limits {
+impl TryFrom<link::Limits> for Limits {
     type Error = DecodeError;
 
-    fn try_from(message: agent::Limits) -> Decoded<Self> {
+    fn try_from(message: link::Limits) -> Decoded<Self> {
         let limit = |value, field| {
             let limit = decode_duration(value, field)?;
             if limit > LIMIT_MAX {

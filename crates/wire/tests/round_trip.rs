@@ -5,7 +5,7 @@ mod generated;
 
 use generated::{declared, report};
 use parallax_model::{Account, PathReport, Round, Target};
-use parallax_wire::pb::{self, agent};
+use parallax_wire::pb::{self, link};
 use parallax_wire::{check_account, check_target, decode_offer, encode_offer};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq};
 use proptest::{collection::vec, proptest};
@@ -54,7 +54,7 @@ proptest! {
 
     #[test]
     fn a_task_comes_back(value in declared::task()) {
-        let message = encode_offer(&value, agent::Lane::OnDemand, "");
+        let message = encode_offer(&value, link::Lane::OnDemand, "");
         prop_assert_eq!(decode_offer(resent(&message)), Ok(value));
     }
 
@@ -64,7 +64,7 @@ proptest! {
         if let Ok(message) = pb::PathReport::decode(bytes.as_slice()) {
             let _ = PathReport::try_from(message);
         }
-        if let Ok(message) = agent::Offer::decode(bytes.as_slice()) {
+        if let Ok(message) = link::Offer::decode(bytes.as_slice()) {
             let _ = decode_offer(message);
         }
         if let Ok(message) = pb::Target::decode(bytes.as_slice()) {
@@ -93,8 +93,8 @@ proptest! {
         if let Ok(message) = pb::PathReport::decode(bytes.as_slice()) {
             let _ = PathReport::try_from(message);
         }
-        let bytes = damaged(encode_offer(&task, agent::Lane::OnDemand, "").encode_to_vec());
-        if let Ok(message) = agent::Offer::decode(bytes.as_slice()) {
+        let bytes = damaged(encode_offer(&task, link::Lane::OnDemand, "").encode_to_vec());
+        if let Ok(message) = link::Offer::decode(bytes.as_slice()) {
             let _ = decode_offer(message);
         }
     }

@@ -10,10 +10,10 @@ use std::{fmt, io};
 use parallax_agent::Identity;
 use parallax_auth::{Binding, Secret, seal};
 use parallax_model::VantageName;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::agent_service_server::{AgentService, AgentServiceServer};
-use parallax_wire::pb::agent::session_request::Message as Said;
-use parallax_wire::pb::agent::session_response::Message as Tell;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::agent_service_server::{AgentService, AgentServiceServer};
+use parallax_wire::pb::link::session_request::Message as Said;
+use parallax_wire::pb::link::session_response::Message as Tell;
 use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -242,6 +242,13 @@ impl AgentService for Scripted {
         let session = Session { incoming: request.into_inner(), outgoing };
         self.0.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn renew(
+        &self,
+        _request: Request<wire::RenewRequest>,
+    ) -> Result<Response<wire::RenewResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
     }
 }
 

@@ -15,7 +15,7 @@ use parallax_model::{
 };
 use parallax_probe::{Dial, Instrument, Mapped, Route};
 use parallax_wire::encode_offer;
-use parallax_wire::pb::agent as wire;
+use parallax_wire::pb::link as wire;
 use rustls_pki_types::ServerName;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

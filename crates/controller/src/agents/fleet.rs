@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use parallax_model::VantageName;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_response::Message;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_response::Message;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;

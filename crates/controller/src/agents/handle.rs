@@ -3,8 +3,8 @@
 //! INVARIANT: a command that nobody answers any more means that the controller stops; then nothing is owed.
 
 use parallax_model::VantageName;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_response::Message;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_response::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 

@@ -114,6 +114,6 @@ pub(crate) struct Offered {
     _abandon: handle::Abandon,
 }
 
-fn response(message: pb::agent::session_response::Message) -> pb::agent::SessionResponse {
-    pb::agent::SessionResponse { message: Some(message) }
+fn response(message: pb::link::session_response::Message) -> pb::link::SessionResponse {
+    pb::link::SessionResponse { message: Some(message) }
 }

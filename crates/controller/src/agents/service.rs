@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use parallax_model::VantageName;
 use parallax_store::Store;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::agent_service_server::{AgentService, AgentServiceServer};
-use parallax_wire::pb::agent::session_request::Message as Said;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::agent_service_server::{AgentService, AgentServiceServer};
+use parallax_wire::pb::link::session_request::Message as Said;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +87,13 @@ impl AgentService for AgentPlane {
             Session { vantage, epoch, fleet: self.fleet.clone(), incoming, outgoing, closed };
         self.sessions.spawn(session.run());
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn renew(
+        &self,
+        _request: Request<wire::RenewRequest>,
+    ) -> Result<Response<wire::RenewResponse>, Status> {
+        Err(Status::unimplemented("renewal comes with joining"))
     }
 }
 

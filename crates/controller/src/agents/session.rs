@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use parallax_model::VantageName;
 use parallax_store::Nonce;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_request::Message as Said;
-use parallax_wire::pb::agent::session_response::Message;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_request::Message as Said;
+use parallax_wire::pb::link::session_response::Message;
 use rand::RngExt as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;

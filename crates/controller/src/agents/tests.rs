@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use parallax_model::{DiagnosisId, EndpointName, VantageName};
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_response::Message;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_response::Message;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;

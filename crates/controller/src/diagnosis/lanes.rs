@@ -12,7 +12,7 @@ use parallax_faults::LogonOutcome;
 use parallax_model::{AccountId, Limits, LogonTask, PathId, PathReport, Report, Silence, Task};
 use parallax_store::{NewReport, StoreError};
 use parallax_wire::pb;
-use parallax_wire::pb::agent::Lane;
+use parallax_wire::pb::link::Lane;
 use parallax_wire::pb::watch_diagnosis_response::{Event, StageEnded};
 
 use super::run::Run;

@@ -15,7 +15,7 @@ use parallax_model::{
 use parallax_store::{
     Attempt, AttemptId, LogonResult, Nonce, ReserveRefused, ReserveRequest, Started, StoreError,
 };
-use parallax_wire::pb::agent as wire;
+use parallax_wire::pb::link as wire;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 

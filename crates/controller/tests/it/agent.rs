@@ -8,10 +8,10 @@ use parallax_controller::authority::Identity;
 use parallax_model::{
     DnsFailure, EndpointName, Outcome, PathId, PathReport, Report, Sight, VantageName,
 };
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::agent_service_client::AgentServiceClient;
-use parallax_wire::pb::agent::session_request::Message as Say;
-use parallax_wire::pb::agent::session_response::Message as Told;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::agent_service_client::AgentServiceClient;
+use parallax_wire::pb::link::session_request::Message as Say;
+use parallax_wire::pb::link::session_response::Message as Told;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};

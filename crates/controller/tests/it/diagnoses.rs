@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use parallax_model::Zone;
 use parallax_wire::pb;
-use parallax_wire::pb::agent::session_response::Message as Told;
+use parallax_wire::pb::link::session_response::Message as Told;
 use parallax_wire::pb::diagnosis::State;
 use parallax_wire::pb::watch_diagnosis_response::Event;
 use tonic::{Code, Request};
@@ -127,12 +127,12 @@ async fn watchers_see_every_event_once_and_may_resume() {
     let mut agent = bed.agent("ext").await;
     let diagnosis = bed.begin("shop").await;
     let offer = agent.accept().await;
-    let progress = pb::agent::Progress {
+    let progress = pb::link::Progress {
         task: offer.task.clone(),
         stage: "dns".to_owned(),
         text: "NXDOMAIN".to_owned(),
     };
-    agent.say(pb::agent::session_request::Message::Progress(progress)).await;
+    agent.say(pb::link::session_request::Message::Progress(progress)).await;
     agent.report(&offer, nothing_resolves()).await;
     let events = bed.events(&diagnosis.name, 0).await;
     let numbers: Vec<i32> = events.iter().map(|it| it.sequence).collect();

@@ -10,9 +10,9 @@ use parallax_model::{
     Place, Report, Sight, TcpFacts, TlsFacts, TlsVersion, Transport, VantageName, Zone,
 };
 use parallax_wire::pb;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_request::Message as Say;
-use parallax_wire::pb::agent::session_response::Message as Told;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_request::Message as Say;
+use parallax_wire::pb::link::session_response::Message as Told;
 use parallax_wire::pb::watch_diagnosis_response::Event;
 
 use crate::agent::ScriptedAgent;

@@ -3,9 +3,9 @@
 use parallax_controller::FleetView;
 use parallax_model::Zone;
 use parallax_wire::pb;
-use parallax_wire::pb::agent as wire;
-use parallax_wire::pb::agent::session_request::Message as Say;
-use parallax_wire::pb::agent::session_response::Message as Told;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_request::Message as Say;
+use parallax_wire::pb::link::session_response::Message as Told;
 use tonic::Code;
 
 use crate::agent::{ScriptedAgent, nothing_resolves};
