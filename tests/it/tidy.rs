@@ -14,13 +14,14 @@ use serde_json::Value;
 const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("process", &[]),
+    ("failpoint", &[]),
     ("faults", &["model"]),
     ("auth", &["model"]),
     ("probe", &["auth", "model"]),
     ("wire", &["model"]),
-    ("store", &["auth", "wire", "model"]),
-    ("agent", &["auth", "probe", "wire", "process", "model"]),
-    ("controller", &["auth", "faults", "store", "wire", "process", "model"]),
+    ("store", &["auth", "failpoint", "wire", "model"]),
+    ("agent", &["auth", "failpoint", "probe", "wire", "process", "model"]),
+    ("controller", &["auth", "failpoint", "faults", "store", "wire", "process", "model"]),
     ("world", &["controller", "agent", "probe", "store", "wire", "process", "model"]),
     (
         "parallax",

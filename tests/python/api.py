@@ -40,6 +40,7 @@ SERVICES = {
     "parallax.v1.AccountService",
     "parallax.v1.CatalogService",
     "parallax.v1.DiagnosisService",
+    "parallax.v1.FleetService",
     "parallax.v1.TargetService",
 }
 

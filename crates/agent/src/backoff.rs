@@ -12,23 +12,26 @@ const AWAY_MAX: Duration = Duration::from_mins(10);
 
 /// The waits between sessions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     base: Duration,
     cap: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new(base: Duration, cap: Duration) -> Self {
+    /// The first wait is at most `base` long, and none longer than `cap`.
+    pub fn new(base: Duration, cap: Duration) -> Self {
         Self { base, cap, failures: 0 }
     }
 
-    pub(crate) fn reset(&mut self) {
+    /// Starts anew, after a session that was healthy for a while.
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// The next wait: anything up to the bound, which doubles each time.
-    pub(crate) fn next(&mut self) -> Duration {
+    #[expect(clippy::should_implement_trait, reason = "it never ends, and is no iterator")]
+    pub fn next(&mut self) -> Duration {
         let bound = self.bound();
         self.failures = self.failures.saturating_add(1);
         bound.mul_f64(rand::random_range(0.0..=1.0))
@@ -41,7 +44,7 @@ impl Backoff {
 }
 
 /// The wait that a go-away asks for, or a little more.
-pub(crate) fn away(asked: Duration) -> Duration {
+pub fn away(asked: Duration) -> Duration {
     asked.min(AWAY_MAX).mul_f64(1.0 + rand::random_range(0.0..=SPREAD))
 }
 

@@ -61,6 +61,11 @@ impl Begins {
         self.highest_sequence
     }
 
+    /// Whether a probe waits for its go.
+    pub(crate) fn any_waits(&self) -> bool {
+        self.waiting.values().any(|it| !it.reply.is_closed())
+    }
+
     /// Makes the begin for an attempt. A second one for the same attempt replaces the first, whose probe is told no.
     pub(crate) fn begin(
         &mut self,

@@ -1,4 +1,4 @@
-//! The tasks in hand: taking them, answering for them, keeping their results. It outlives every session.
+//! The tasks in hand: taking them, answering for them, handing their results to the spool. It outlives every session.
 //!
 //! Absent on purpose: the stream. What there is to say is returned; whoever has a session sends it.
 //!
@@ -6,10 +6,12 @@
 //! INVARIANT: a task goes on when its session ends, and its result waits for the next one; only a begin ends with the
 //! session it was sent in.
 //! INVARIANT: every task runs in one set, which ends with the desk.
+//! INVARIANT: tasks of schedules leave a quarter of the room to those that somebody waits for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use parallax_failpoint::point;
 use parallax_model::{EndpointName, PathId, PathReport, Report, VantageName};
 use parallax_probe::Instrument;
 use parallax_wire::pb::link as wire;
@@ -20,14 +22,16 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::backlog::{Backlog, RESULTS_MAX};
 use crate::begins::Begins;
-use crate::policy::Policy;
+use crate::policy::{Policy, Resolved};
 use crate::settings::Timings;
+use crate::spool::{BYTES_MAX, RESULTS_MAX, Spool};
 use crate::work::{CANCELLED, Event, Work};
 
 /// Tasks in hand at once, whatever credit the controller gives.
 const TASKS_MAX: usize = 32;
+/// Part of the room that schedules never take: 8 of 32.
+const KEPT_ONE_OF: usize = 4;
 /// What tasks have to tell and the desk has not heard yet.
 const EVENTS_MAX: usize = 256;
 /// The largest result sent; the controller reads at most 1 MiB.
@@ -62,6 +66,7 @@ pub(crate) enum News {
 pub(crate) struct Desk {
     instrument: Arc<Instrument>,
     policy: Arc<Policy>,
+    resolved: Arc<Resolved>,
     timings: Timings,
     in_hand: BTreeMap<String, InHand>,
     running: JoinSet<Report>,
@@ -69,15 +74,23 @@ pub(crate) struct Desk {
     events: mpsc::Receiver<Event>,
     tell: mpsc::Sender<Event>,
     begins: Begins,
-    backlog: Backlog,
+    spool: Spool,
+    #[cfg(feature = "simulation")]
+    pub(crate) hands: Option<Arc<dyn crate::simulation::Hands>>,
 }
 
 impl Desk {
-    pub(crate) fn new(instrument: Instrument, policy: Policy, timings: Timings) -> Self {
+    pub(crate) fn new(
+        instrument: Instrument,
+        policy: Policy,
+        timings: Timings,
+        spool: Spool,
+    ) -> Self {
         let (tell, events) = mpsc::channel(EVENTS_MAX);
         Self {
             instrument: Arc::new(instrument),
             policy: Arc::new(policy),
+            resolved: Arc::default(),
             timings,
             in_hand: BTreeMap::new(),
             running: JoinSet::new(),
@@ -85,7 +98,9 @@ impl Desk {
             events,
             tell,
             begins: Begins::new(),
-            backlog: Backlog::default(),
+            spool,
+            #[cfg(feature = "simulation")]
+            hands: None,
         }
     }
 
@@ -96,26 +111,55 @@ impl Desk {
             protocol: crate::PROTOCOL,
             capabilities: crate::CAPABILITIES.iter().map(|it| (*it).to_owned()).collect(),
             policy_sha256: self.policy.sha256().to_owned(),
-            unacknowledged_tasks: self.backlog.results().map(|it| it.task.clone()).collect(),
+            unacknowledged_tasks: self.spool.results().map(|it| it.task.clone()).collect(),
             ledger_sequence: self.begins.highest_sequence(),
         }
     }
 
-    /// Results to be sent again at the beginning of a session.
-    pub(crate) fn unacknowledged(&self) -> Vec<Message> {
-        self.backlog.results().cloned().map(Message::Result).collect()
+    /// Tasks whose results are to be sent again in a new session, oldest first.
+    pub(crate) fn unacknowledged(&self) -> VecDeque<String> {
+        self.spool.results().map(|it| it.task.clone()).collect()
+    }
+
+    /// The result of a task, if it is still kept.
+    pub(crate) fn result_of(&self, task: &str) -> Option<Message> {
+        self.spool.get(task).cloned().map(Message::Result)
+    }
+
+    /// Results that are not acknowledged; the second part are those that the next start would not find.
+    pub(crate) fn left(&self) -> (usize, usize) {
+        (self.spool.len(), self.spool.only_in_memory())
+    }
+
+    /// The name of a task that runs.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn task_of(&self, id: Id) -> String {
+        self.tasks_by_id.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Whether no task is in hand.
+    pub(crate) fn has_no_task(&self) -> bool {
+        self.in_hand.is_empty()
+    }
+
+    /// Whether a probe waits for its go: what ends the session now costs it its logon.
+    pub(crate) fn waits_for_go(&self) -> bool {
+        self.begins.any_waits()
     }
 
     /// Whether nothing is left to do or to be acknowledged.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_hand.is_empty() && self.backlog.len() == 0
+        self.in_hand.is_empty() && self.spool.len() == 0
     }
 
     /// Takes a task or refuses it.
     pub(crate) fn take(&mut self, offer: wire::Offer, footing: &Footing) -> Message {
         let task = offer.task.clone();
         match self.start(offer, footing) {
-            Ok(()) => Message::Accept(wire::Accept { task }),
+            Ok(()) => {
+                point("task.accepted");
+                Message::Accept(wire::Accept { task })
+            }
             Err(reason) => {
                 info!(task, reason, "task refused");
                 Message::Refuse(wire::Refuse { task, reason })
@@ -124,19 +168,14 @@ impl Desk {
     }
 
     fn start(&mut self, offer: wire::Offer, footing: &Footing) -> Result<(), String> {
-        if self.in_hand.contains_key(&offer.task) || self.backlog.holds(&offer.task) {
+        if self.in_hand.contains_key(&offer.task) || self.spool.get(&offer.task).is_some() {
             return Err("this task was taken before".to_owned());
         }
-        let room = footing.credit.min(TASKS_MAX);
-        if self.in_hand.len() >= room {
-            return Err(format!("no room: {room} tasks are in hand"));
-        }
-        if self.in_hand.len() + self.backlog.len() >= RESULTS_MAX {
-            return Err("no room: too many results are not acknowledged".to_owned());
-        }
+        let is_scheduled = offer.lane() == wire::Lane::Scheduled;
+        self.has_room(footing.credit.min(TASKS_MAX), is_scheduled)?;
         let task = parallax_wire::decode_offer(offer)
             .map_err(|error| format!("the offer cannot be read: {error}"))?;
-        self.policy.permits_task(&task).map_err(|rule| rule.0)?;
+        self.policy.permits_task(&task, &self.resolved).map_err(|rule| rule.0)?;
         let cancel = CancellationToken::new();
         let endpoint: EndpointName = task.endpoint.name.clone();
         let in_hand = InHand {
@@ -151,13 +190,32 @@ impl Desk {
             task,
             instrument: Arc::clone(&self.instrument),
             policy: Arc::clone(&self.policy),
+            resolved: Arc::clone(&self.resolved),
             events: self.tell.clone(),
             cancel,
             go_wait: self.timings.go_wait,
         };
-        let handle = self.running.spawn(work.run());
+        #[cfg(not(feature = "simulation"))]
+        let running = work.run();
+        #[cfg(feature = "simulation")]
+        let running = work.run_with(self.hands.clone());
+        let handle = self.running.spawn(running);
         self.tasks_by_id.insert(handle.id(), id.clone());
         self.in_hand.insert(id, in_hand);
+        Ok(())
+    }
+
+    fn has_room(&self, room: usize, is_scheduled: bool) -> Result<(), String> {
+        if self.in_hand.len() >= room {
+            return Err(format!("no room: {room} tasks are in hand"));
+        }
+        let kept = room.div_ceil(KEPT_ONE_OF);
+        if is_scheduled && self.in_hand.len() >= room - kept {
+            return Err(format!("no room for schedules: the last {kept} places are not theirs"));
+        }
+        if self.in_hand.len() + self.spool.len() >= RESULTS_MAX || self.spool.bytes() >= BYTES_MAX {
+            return Err("no room: too many results are not acknowledged".to_owned());
+        }
         Ok(())
     }
 
@@ -190,6 +248,7 @@ impl Desk {
                 if let Some(in_hand) = self.in_hand.get_mut(&task) {
                     in_hand.nonce.clone_from(&begin.nonce);
                 }
+                point("begin.before");
                 Some(Message::Begin(begin))
             }
             News::Ended(Ok((id, report))) => self.end(id, report, has_session),
@@ -214,7 +273,9 @@ impl Desk {
             let detail = format!("the report is larger than {RESULT_BYTES_MAX} bytes");
             result.report = encode(Report::Unable { detail });
         }
-        self.backlog.keep(result.clone());
+        point("spool.before");
+        self.spool.keep(result.clone());
+        point("spool.after");
         has_session.then_some(Message::Result(result))
     }
 
@@ -230,7 +291,9 @@ impl Desk {
     }
 
     pub(crate) fn acknowledge(&mut self, task: &str) {
-        self.backlog.acknowledge(task);
+        point("acknowledge.before");
+        tracing::debug!(task, "acknowledged");
+        self.spool.acknowledge(task);
     }
 
     pub(crate) fn cancel(&mut self, task: &str, footing: &Footing) {
@@ -239,8 +302,13 @@ impl Desk {
                 self.begins.forget(&in_hand.attempt, CANCELLED);
                 in_hand.cancel.cancel();
             }
-            None => self.backlog.disown(task, footing.epoch),
+            None => self.spool.disown(task, footing.epoch),
         }
+    }
+
+    /// Writes to the disk what is not there yet.
+    pub(crate) fn save(&mut self) {
+        self.spool.save();
     }
 
     pub(crate) fn cancel_all(&mut self) {

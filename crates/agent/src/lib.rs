@@ -4,23 +4,48 @@
 //!
 //! INVARIANT: it probes only what its own policy permits; the controller cannot widen it.
 //! INVARIANT: a secret is in memory only between a go and the one request it is for, and is sent at most once.
-//! INVARIANT: a result is kept until it is acknowledged, over any number of sessions, in memory and bounded.
+//! INVARIANT: a result is kept until it is acknowledged, over any number of sessions and starts, and bounded.
 
-mod backlog;
+mod alerts;
 mod backoff;
 mod begins;
+mod certificate;
 mod desk;
+mod files;
+mod identity;
+mod join;
 mod link;
 mod policy;
+mod proxy;
+mod reach;
+mod renewal;
+mod self_test;
+
+mod serve;
 mod session;
 mod settings;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
+mod spool;
+mod trouble;
+mod trust;
 mod work;
 
-pub use policy::{Ask, Door, NamedHost, Policy, PolicyError, Rule, policy_template};
-pub use session::{AgentError, run};
-pub use settings::{
-    AgentConfig, AgentSettings, Identity, IdentityError, Timings, WrittenAgentSettings,
+/// The rule by which agents come back, for those who play many of them.
+#[doc(hidden)]
+pub use backoff::{Backoff, away};
+pub use identity::{Identity, IdentityError};
+pub use join::{JoinError, JoinRequest, Joined, join};
+pub use policy::{
+    Ask, Destination, Door, NamedHost, Origin, Policy, PolicyError, Rule, policy_template,
 };
+pub use proxy::{Proxy, ProxyChoice};
+
+pub use self_test::{Finding, SelfTest, Verdict, self_test};
+pub use session::{AgentError, run};
+pub use settings::{AgentConfig, AgentSettings, Home, Timings, WrittenAgentSettings};
+pub use trouble::Trouble;
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL: i32 = 1;

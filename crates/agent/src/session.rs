@@ -1,29 +1,28 @@
 //! The agent's life: connect, serve, stay away for a while, connect again. One owner, one state, one `await` per state.
 //!
 //! INVARIANT: tasks and results belong to the desk and outlive a session; begins do not.
-//! INVARIANT: a session in which nothing was heard for 2¼ heartbeats (45 s) is over, whatever TCP believes.
-//! INVARIANT: nothing is sent without a limit: a controller that does not read loses the session.
+//! INVARIANT: a new identity is used only once it is on the disk.
+//! INVARIANT: after a stop nothing new is taken; what is in hand ends or is cancelled, and what was not acknowledged is kept.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use parallax_probe::Instrument;
 use parallax_wire::pb::link as wire;
-use parallax_wire::pb::link::session_request::Message;
-use parallax_wire::pb::link::session_response::Message as Told;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::{Backoff, away};
 use crate::desk::Desk;
-use crate::link::{Connector, Link, LinkError, request};
+use crate::identity::Identity;
+use crate::link::{Connector, Link};
 use crate::policy::Policy;
-use crate::settings::{AgentSettings, Identity, Timings};
-
-/// Heartbeats go out this far around their interval, so that a fleet does not beat as one.
-const JITTER: std::ops::Range<f64> = 0.8..1.2;
-/// Two missed heartbeats and a little: 45 s of 20 s.
-const DEAD_AFTER_HEARTBEATS: f64 = 2.25;
+use crate::renewal::{due, recover};
+use crate::serve::{Ending, serve};
+use crate::settings::{AgentSettings, Timings};
+use crate::spool::Spool;
+use crate::trouble::Trouble;
 
 /// Why an agent cannot run at all. A controller that cannot be reached is not in here: the agent goes on trying.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +33,9 @@ pub enum AgentError {
 
 /// Runs an agent until `stop`: calls the controller, takes the tasks that the policy permits, and reports.
 ///
-/// After `stop` tasks are ended, and results get a moment to be acknowledged. Not cancel-safe: dropping it forgets
-/// results that were not acknowledged.
+/// With a home in the settings, results wait there and renewed identities are written there; else both stay in memory.
+/// After `stop` nothing new is taken; tasks in hand get [`Timings::drain`] to end, and results [`Timings::farewell`] to
+/// be acknowledged. Not cancel-safe: dropping it forgets tasks in hand.
 pub async fn run(
     settings: AgentSettings,
     identity: Identity,
@@ -47,17 +47,25 @@ pub async fn run(
         warn!(why, "every task will be refused");
     }
     let timings = settings.timings;
+    let spool =
+        settings.home.as_ref().map_or_else(Spool::in_memory, |home| Spool::open(&home.spool));
+    let renew_due = due(&identity);
     let mut agent = Agent {
-        connector: Connector::new(&settings, identity)?,
-        desk: Desk::new(instrument, policy, timings),
+        connector: Arc::new(Connector::new(&settings, identity)?),
+        settings,
+        desk: Desk::new(instrument, policy, timings, spool),
         backoff: Backoff::new(timings.reconnect_base, timings.reconnect_cap),
         timings,
         stop,
+        stopped_at: None,
+        renew_due,
+        renew_not_before: Instant::now(),
     };
     let mut state = State::Connecting;
     while let Some(next) = agent.next(state).await {
         state = next;
     }
+    agent.finish().await;
     Ok(())
 }
 
@@ -68,20 +76,25 @@ enum State {
     BackingOff(Duration),
 }
 
-/// How a session ended.
-enum Ending {
-    Lost(&'static str),
-    GoAway(Duration),
-    /// The agent was asked to stop, and said all it had to say.
-    Stopped,
+/// What an attempt to get a session came to.
+enum Reached {
+    Session(Box<Link>),
+    /// The certificate had ended; here is a new one.
+    Recovered(Identity),
 }
 
-struct Agent {
-    connector: Connector,
-    desk: Desk,
+pub(crate) struct Agent {
+    pub(crate) settings: AgentSettings,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) desk: Desk,
+    pub(crate) timings: Timings,
+    pub(crate) stop: CancellationToken,
+    /// When the stop was noticed.
+    pub(crate) stopped_at: Option<Instant>,
+    /// When the certificate is to be renewed.
+    pub(crate) renew_due: Option<SystemTime>,
+    pub(crate) renew_not_before: Instant,
     backoff: Backoff,
-    timings: Timings,
-    stop: CancellationToken,
 }
 
 impl Agent {
@@ -89,17 +102,29 @@ impl Agent {
     async fn next(&mut self, state: State) -> Option<State> {
         match state {
             State::Connecting => {
-                let connecting = Box::pin(self.connector.connect(self.desk.hello()));
-                let connected = meanwhile(&mut self.desk, &self.stop, connecting).await?;
-                Some(match connected {
-                    Ok(link) => State::Serving(Box::new(link)),
-                    Err(error) => State::BackingOff(self.after_failure(&error)),
+                let reaching =
+                    reach(Arc::clone(&self.connector), &self.settings, self.desk.hello());
+                let reached = meanwhile(&mut self.desk, &self.stop, Box::pin(reaching)).await?;
+                Some(match reached {
+                    Ok(Reached::Session(link)) => State::Serving(link),
+                    Ok(Reached::Recovered(identity)) => {
+                        info!(
+                            until = identity.holds_until(),
+                            "a new certificate came for the one that had ended"
+                        );
+                        if self.adopt(identity) {
+                            State::Connecting
+                        } else {
+                            State::BackingOff(self.timings.reconnect_cap)
+                        }
+                    }
+                    Err(trouble) => State::BackingOff(self.after_failure(&trouble)),
                 })
             }
-            State::Serving(mut link) => {
+            State::Serving(link) => {
                 let since = Instant::now();
                 info!(vantage = %link.footing.vantage, epoch = link.footing.epoch, "session began");
-                let ending = self.serve(&mut link).await;
+                let ending = serve(self, *link).await;
                 self.desk.lose_session();
                 if since.elapsed() >= self.timings.healthy_after {
                     self.backoff.reset();
@@ -109,7 +134,11 @@ impl Agent {
                         warn!(reason, "session lost");
                         Some(State::BackingOff(self.backoff.next()))
                     }
+                    Ending::Refused(trouble) => {
+                        Some(State::BackingOff(self.after_failure(&trouble)))
+                    }
                     Ending::GoAway(asked) => Some(State::BackingOff(away(asked))),
+                    Ending::Replaced(link) => Some(State::Serving(link)),
                     Ending::Stopped => None,
                 }
             }
@@ -121,104 +150,98 @@ impl Agent {
         }
     }
 
-    fn after_failure(&mut self, error: &LinkError) -> Duration {
-        if matches!(error, LinkError::TooOld { .. }) {
-            // Only a new program helps; ask again as seldom as ever.
-            error!(error = %chain(error), "no session");
+    /// How long to stay away. The line says why, and what to do.
+    fn after_failure(&mut self, trouble: &Trouble) -> Duration {
+        let controller = &self.settings.controller;
+        if trouble.is_lasting() {
+            // Only a person helps; ask again as seldom as ever.
+            error!(controller, why = %trouble, "no session");
             return self.timings.reconnect_cap;
         }
-        warn!(error = %chain(error), "no session");
+        warn!(controller, why = %trouble, "no session");
         self.backoff.next()
     }
 
-    async fn serve(&mut self, link: &mut Link) -> Ending {
-        let dead_after = link.heartbeat.mul_f64(DEAD_AFTER_HEARTBEATS);
-        let mut dead_at = Instant::now() + dead_after;
-        let mut beat_at = Instant::now() + jittered(link.heartbeat);
-        for result in self.desk.unacknowledged() {
-            if link.outgoing.try_send(request(result)).is_err() {
-                return Ending::Lost("the controller does not read");
-            }
+    /// Takes a new identity: on the disk first, then for every connection from now on. False: it is not taken.
+    pub(crate) fn adopt(&mut self, identity: Identity) -> bool {
+        if let Some(home) = &self.settings.home
+            && let Err(error) = identity.write(&home.identity)
+        {
+            // Used without being kept, it would end the one on the disk at the controller.
+            error!(%error, file = %home.identity.display(), "the new certificate cannot be written; the old one stays");
+            return false;
         }
-        let mut farewell_at: Option<Instant> = None;
-        loop {
-            if farewell_at.is_some() && self.desk.is_idle() {
-                return Ending::Stopped;
+        let renew_due = due(&identity);
+        match Connector::new(&self.settings, identity) {
+            Ok(connector) => {
+                self.connector = Arc::new(connector);
+                self.renew_due = renew_due;
+                true
             }
-            let said = tokio::select! {
-                () = self.stop.cancelled(), if farewell_at.is_none() => {
-                    farewell_at = Some(Instant::now() + self.timings.farewell);
-                    self.desk.cancel_all();
-                    None
-                }
-                () = sleep_until(farewell_at.unwrap_or(beat_at)), if farewell_at.is_some() => {
-                    return Ending::Stopped;
-                }
-                () = sleep_until(dead_at) => return Ending::Lost("the controller fell silent"),
-                () = sleep_until(beat_at) => {
-                    beat_at = Instant::now() + jittered(link.heartbeat);
-                    Some(Message::Heartbeat(wire::Heartbeat {}))
-                }
-                news = self.desk.news() => self.desk.note(news, true),
-                told = link.incoming.message() => match told {
-                    Ok(Some(wire::SessionResponse { message })) => {
-                        dead_at = Instant::now() + dead_after;
-                        match self.hear(message, link, farewell_at.is_some()) {
-                            Ok(said) => said,
-                            Err(ending) => return ending,
-                        }
-                    }
-                    Ok(None) => return Ending::Lost("the controller ended the stream"),
-                    Err(status) => {
-                        debug!(code = ?status.code(), message = status.message(), "stream broke");
-                        return Ending::Lost("the stream broke");
-                    }
-                }
-            };
-            if let Some(message) = said
-                && !say(link, message)
-            {
-                return Ending::Lost("the controller does not read");
+            Err(error) => {
+                error!(%error, "the new certificate cannot be used");
+                false
             }
         }
     }
 
-    /// What the controller says, and what is said to that.
-    fn hear(
-        &mut self,
-        message: Option<Told>,
-        link: &Link,
-        is_leaving: bool,
-    ) -> Result<Option<Message>, Ending> {
-        let footing = &link.footing;
-        match message {
-            Some(Told::Offer(offer)) if is_leaving => {
-                let reason = "the agent stops".to_owned();
-                return Ok(Some(Message::Refuse(wire::Refuse { task: offer.task, reason })));
+    /// After a stop: tasks that still run end or are cancelled; their results are kept.
+    async fn finish(&mut self) {
+        let stopped_at = self.stopped_at.unwrap_or_else(Instant::now);
+        let drained = stopped_at + self.timings.drain;
+        for (until, is_last) in [(drained, false), (drained + self.timings.farewell, true)] {
+            while !self.desk.has_no_task() {
+                tokio::select! {
+                    () = sleep_until(until) => break,
+                    news = self.desk.news() => {
+                        let _ = self.desk.note(news, false); // Nobody to tell; results are kept.
+                    }
+                }
             }
-            Some(Told::Offer(offer)) => return Ok(Some(self.desk.take(offer, footing))),
-            Some(Told::Go(go)) => self.desk.go(go, footing),
-            Some(Told::Deny(deny)) => self.desk.deny(&deny),
-            Some(Told::Acknowledge(wire::Acknowledge { task })) => self.desk.acknowledge(&task),
-            Some(Told::Cancel(wire::Cancel { task })) => self.desk.cancel(&task, footing),
-            Some(Told::GoAway(wire::GoAway { reconnect_after, reason })) => {
-                info!(reason, "the controller asks to come back later");
-                let asked = parallax_wire::decode_duration(reconnect_after, "reconnect_after");
-                return Err(Ending::GoAway(asked.unwrap_or(self.timings.reconnect_base)));
-            }
-            Some(Told::Heartbeat(wire::Heartbeat {})) => {}
-            Some(Told::Welcome(_)) | None => {
-                return Err(Ending::Lost("the controller said something out of turn"));
+            if !is_last {
+                self.desk.cancel_all();
             }
         }
-        Ok(None)
+        self.desk.save();
+        let (left, only_in_memory) = self.desk.left();
+        if only_in_memory > 0 {
+            error!(
+                count = only_in_memory,
+                "results that were not acknowledged are lost with this process"
+            );
+        }
+        if left > only_in_memory {
+            info!(count = left - only_in_memory, "results wait in the spool for the next start");
+        }
     }
 }
 
-/// False: the controller does not read. Progress is for eyes and may be left out.
-fn say(link: &Link, message: Message) -> bool {
-    let may_be_left_out = matches!(message, Message::Progress(_));
-    link.outgoing.try_send(request(message)).is_ok() || may_be_left_out
+/// A session; or, if the certificate has ended, a new one with the old key.
+async fn reach(
+    connector: Arc<Connector>,
+    settings: &AgentSettings,
+    hello: wire::Hello,
+) -> Result<Reached, Trouble> {
+    let identity = connector.identity();
+    if !identity.is_over(SystemTime::now()) {
+        return match connector.connect(hello).await {
+            // This machine's clock is behind the controller's.
+            Err(Trouble::IdentityExpired { .. }) => {
+                recover(settings, identity).await.map(Reached::Recovered)
+            }
+            Err(trouble) => Err(trouble),
+            Ok(link) => Ok(Reached::Session(Box::new(link))),
+        };
+    }
+    match recover(settings, identity).await {
+        Ok(identity) => Ok(Reached::Recovered(identity)),
+        // This machine's clock may be ahead: for the controller it has perhaps not ended.
+        Err(refused @ Trouble::TokenNeeded { .. }) => match connector.connect(hello).await {
+            Ok(link) => Ok(Reached::Session(Box::new(link))),
+            Err(_) => Err(refused),
+        },
+        Err(trouble) => Err(trouble),
+    }
 }
 
 /// Waits for something else while there is no session; tasks go on and results are kept. `None`: asked to stop.
@@ -237,19 +260,4 @@ async fn meanwhile<F: Future>(
             }
         }
     }
-}
-
-fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(rand::random_range(JITTER))
-}
-
-/// An error with its causes.
-fn chain(error: &LinkError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

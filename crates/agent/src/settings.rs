@@ -1,49 +1,77 @@
-//! What an operator may set about the agent: as written, then as checked. And the agent's identity.
+//! What an operator may set about the agent: as written, then as checked.
 //!
-//! Absent on purpose: reading layers (`process` does it) and the policy, which has a file of its own.
+//! Absent on purpose: reading layers and the environment (`process` and the command line do it) and the policy, which has
+//! a file of its own.
 //!
-//! INVARIANT: the private key is read from a file of its owner alone, and is in no `Debug`.
+//! INVARIANT: a proxy is used only if the settings name it, or say that the environment does.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parallax_process::Mistakes;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use serde::Deserialize;
 
+use crate::identity::{Identity, IdentityError};
+use crate::proxy::{Proxy, ProxyChoice};
+
+/// Where results wait, beside the identity, if nothing else is said.
+const SPOOL_FOLDER: &str = "spool";
+
 /// The file as written; unknown keys are refused. [`AgentConfig::check`] makes the real thing of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WrittenAgentSettings {
     /// `host:port` of the controller's agent port. Required.
     pub controller: Option<String>,
     /// Name in the controller's certificate; the host of `controller`.
     pub server_name: Option<String>,
-    /// PEM chain of this agent, leaf first. Required.
-    pub certificate: Option<PathBuf>,
-    /// PEM key of this agent, readable by its owner alone. Required.
-    pub key: Option<PathBuf>,
+    /// PEM chain of this agent, leaf first, and its key, in one file that its owner alone may read. Required. The agent
+    /// puts a renewed one in its place.
+    pub identity: Option<PathBuf>,
     /// PEM certificate of the controller's authority. Required.
     pub authority: Option<PathBuf>,
     /// The policy file. Required; if there is none at that place, everything is denied.
     pub policy: Option<PathBuf>,
+    /// The folder where results wait until the controller has acknowledged them; `spool` beside `identity`.
+    pub spool: Option<PathBuf>,
+    /// The HTTP proxy between agent and controller, `http://[user:password@]host:port`; `environment`: what `https_proxy`
+    /// says. None if left out. Probes never use it.
+    pub proxy: Option<String>,
+}
+
+/// Without the proxy, which may hold a password.
+impl fmt::Debug for WrittenAgentSettings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("WrittenAgentSettings")
+            .field("controller", &self.controller)
+            .field("server_name", &self.server_name)
+            .field("identity", &self.identity)
+            .field("authority", &self.authority)
+            .field("policy", &self.policy)
+            .field("spool", &self.spool)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Checked settings of an agent that runs from files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentConfig {
     pub settings: AgentSettings,
-    pub certificate: PathBuf,
-    pub key: PathBuf,
+    pub identity: PathBuf,
     pub authority: PathBuf,
     pub policy: PathBuf,
 }
 
 impl AgentConfig {
-    /// Checks what was written; notes every mistake. For `parallax_process::read_settings`.
-    pub fn check(written: WrittenAgentSettings, mistakes: &mut Mistakes) -> Option<Self> {
+    /// Checks what was written; notes every mistake. For `parallax_process::read_settings`. `variable` looks into the
+    /// environment, for the proxy alone.
+    pub fn check(
+        written: WrittenAgentSettings,
+        variable: &dyn Fn(&str) -> Option<String>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
         let mut file = |field: &str, written: Option<PathBuf>, what: &str| {
             let path = written.filter(|it| !it.as_os_str().is_empty());
             if path.is_none() {
@@ -51,34 +79,48 @@ impl AgentConfig {
             }
             path
         };
-        let certificate = file("certificate", written.certificate, "the agent's certificate, PEM");
-        let key = file("key", written.key, "the agent's private key, PEM");
+        let identity = file("identity", written.identity, "the agent's certificate and key, PEM");
         let authority = file("authority", written.authority, "the controller's authority, PEM");
         let policy = file("policy", written.policy, "the file that says what may be probed");
         let controller = written.controller.unwrap_or_default();
-        let settings = mistakes.keep("controller", split(&controller)).and_then(|(host, _)| {
-            let name = written.server_name.unwrap_or(host);
-            let name = ServerName::try_from(name.clone())
-                .map_err(|_| format!("`{name}` is no host name and no address"));
-            mistakes.keep("server_name", name)
+        let host = mistakes.keep("controller", split(&controller)).map(|(host, _)| host);
+        let proxy = written.proxy.filter(|it| !it.is_empty()).map(|text| {
+            let host = host.as_deref().unwrap_or_default();
+            mistakes.keep("proxy", ProxyChoice::read(&text, host, variable))
         });
-        Some(Self {
-            settings: AgentSettings::new(controller, settings?),
-            certificate: certificate?,
-            key: key?,
-            authority: authority?,
-            policy: policy?,
-        })
+        let server_name = host.and_then(|host| {
+            mistakes.keep("server_name", read_server_name(&written.server_name.unwrap_or(host)))
+        });
+        let identity = identity?;
+        let spool = written.spool.unwrap_or_else(|| beside(&identity, SPOOL_FOLDER));
+        let mut settings = AgentSettings::new(controller, server_name?);
+        settings.proxy = match proxy {
+            None => None,
+            Some(choice) => choice?.proxy().cloned(),
+        };
+        settings.home = Some(Home { identity: identity.clone(), spool });
+        settings.timings = Timings::default();
+        Some(Self { settings, identity, authority: authority?, policy: policy? })
     }
 
     /// Reads certificate, key and authority.
     pub fn read_identity(&self) -> Result<Identity, IdentityError> {
-        Identity::read(&self.certificate, &self.key, &self.authority)
+        Identity::read(&self.identity, &self.authority)
     }
 }
 
+fn beside(path: &Path, name: &str) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).join(name)
+}
+
+/// A host name or an address that a certificate can carry.
+pub(crate) fn read_server_name(text: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(text.to_owned())
+        .map_err(|_| format!("`{text}` is no host name and no address"))
+}
+
 /// Host and port of `host:port`, `address:port` or `[address]:port`.
-fn split(text: &str) -> Result<(String, u16), String> {
+pub(crate) fn split(text: &str) -> Result<(String, u16), String> {
     let parts = text.rsplit_once(':').and_then(|(host, port)| {
         let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
         let is_good = !host.is_empty() && (bare.is_some() || !host.contains(':'));
@@ -101,12 +143,32 @@ pub struct AgentSettings {
     pub controller: String,
     /// Name or address that the controller's certificate has to carry.
     pub server_name: ServerName<'static>,
+    /// On the way to the controller, never for probes.
+    pub proxy: Option<Proxy>,
+    /// Where the agent keeps what has to last. Without it everything stays in memory.
+    pub home: Option<Home>,
     pub timings: Timings,
 }
 
+/// What an agent writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// The file that a renewed identity replaces.
+    pub identity: PathBuf,
+    /// The folder where results wait.
+    pub spool: PathBuf,
+}
+
 impl AgentSettings {
+    /// For an agent that keeps everything in memory and ends with those who started it: no proxy, and no wait for its tasks.
     pub fn new(controller: impl Into<String>, server_name: ServerName<'static>) -> Self {
-        Self { controller: controller.into(), server_name, timings: Timings::default() }
+        Self {
+            controller: controller.into(),
+            server_name,
+            proxy: None,
+            home: None,
+            timings: Timings { drain: Duration::ZERO, ..Timings::default() },
+        }
     }
 }
 
@@ -121,8 +183,16 @@ pub struct Timings {
     pub healthy_after: Duration,
     /// For a go or deny, after a begin.
     pub go_wait: Duration,
-    /// After a stop, for results to be acknowledged.
+    /// After a stop or a go-away, for tasks in hand to end by themselves; then they are cancelled.
+    pub drain: Duration,
+    /// After the last task, for results to be acknowledged.
     pub farewell: Duration,
+    /// A session is replaced after this, ± 25 %.
+    pub session_age: Duration,
+    /// How long a session that is to be replaced waits for a moment without tasks.
+    pub quiet_wait: Duration,
+    /// Between two attempts to renew the certificate.
+    pub renew_retry: Duration,
 }
 
 impl Default for Timings {
@@ -132,81 +202,13 @@ impl Default for Timings {
             reconnect_cap: Duration::from_mins(2),
             healthy_after: Duration::from_mins(1),
             go_wait: Duration::from_secs(10),
+            drain: Duration::from_secs(25),
             farewell: Duration::from_secs(5),
+            session_age: Duration::from_hours(6),
+            quiet_wait: Duration::from_mins(5),
+            renew_retry: Duration::from_mins(10),
         }
     }
-}
-
-/// Who this agent is to the controller, and whom it takes for the controller.
-pub struct Identity {
-    /// Leaf first; its SPIFFE id is `spiffe://parallax/agent/{vantage}`.
-    pub chain: Vec<CertificateDer<'static>>,
-    pub key: PrivateKeyDer<'static>,
-    /// Only a certificate that this authority signed is the controller's.
-    pub authority: CertificateDer<'static>,
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("Identity(..)")
-    }
-}
-
-/// Why there is no identity.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    #[error("cannot read {}", .path.display())]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{} holds no {wanted} in PEM (RFC 7468)", .path.display())]
-    NotPem { path: PathBuf, wanted: &'static str },
-    #[error("the key {} is readable by others (mode {mode:04o}); set it to 0600", .path.display())]
-    TooOpen { path: PathBuf, mode: u32 },
-}
-
-impl Identity {
-    /// Reads three PEM files: chain, key, authority.
-    pub fn read(certificate: &Path, key: &Path, authority: &Path) -> Result<Self, IdentityError> {
-        let not_pem = |path: &Path, wanted| IdentityError::NotPem { path: path.to_owned(), wanted };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(certificate)?)
-            .collect::<Result<_, _>>()
-            .map_err(|_| not_pem(certificate, "certificate"))?;
-        if chain.is_empty() {
-            return Err(not_pem(certificate, "certificate"));
-        }
-        let authority_der = CertificateDer::from_pem_slice(&read(authority)?)
-            .map_err(|_| not_pem(authority, "certificate"))?;
-        refuse_open(key)?;
-        let key_der =
-            PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| not_pem(key, "private key"))?;
-        Ok(Self { chain, key: key_der, authority: authority_der })
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    std::fs::read(path)
-        .map_err(|source| IdentityError::Unreadable { path: path.to_owned(), source })
-}
-
-#[cfg(unix)]
-fn refuse_open(path: &Path) -> Result<(), IdentityError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let metadata = std::fs::metadata(path)
-        .map_err(|source| IdentityError::Unreadable { path: path.to_owned(), source })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(IdentityError::TooOpen { path: path.to_owned(), mode });
-    }
-    Ok(())
-}
-
-/// Access lists of other systems are not modes; the installation guide says how to set them.
-#[cfg(not(unix))]
-fn refuse_open(_path: &Path) -> Result<(), IdentityError> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -215,7 +217,7 @@ mod tests {
 
     fn mistakes(written: WrittenAgentSettings) -> String {
         let mut mistakes = Mistakes::default();
-        let config = AgentConfig::check(written, &mut mistakes);
+        let config = AgentConfig::check(written, &|_| None, &mut mistakes);
         assert_eq!(config.is_none(), !mistakes.is_empty());
         mistakes.to_string()
     }
@@ -225,8 +227,7 @@ mod tests {
         assert_eq!(
             mistakes(WrittenAgentSettings::default()).lines().collect::<Vec<_>>(),
             [
-                "`certificate`: is required: the agent's certificate, PEM",
-                "`key`: is required: the agent's private key, PEM",
+                "`identity`: is required: the agent's certificate and key, PEM",
                 "`authority`: is required: the controller's authority, PEM",
                 "`policy`: is required: the file that says what may be probed",
                 "`controller`: is required: `host:port` of the controller's agent port",
@@ -250,23 +251,27 @@ mod tests {
         }
     }
 
-    #[cfg(unix)]
     #[test]
-    fn a_key_that_others_can_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().expect("a folder");
-        let made = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).expect("a certificate");
-        let (certificate, key) = (folder.path().join("a.pem"), folder.path().join("a.key"));
-        std::fs::write(&certificate, made.cert.pem()).expect("written");
-        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
-        let set = |mode| {
-            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).expect("set");
+    fn a_proxy_with_a_password_is_in_no_debug_and_no_mistake() {
+        let written = |proxy: &str| WrittenAgentSettings {
+            controller: Some("parallax.example:7444".to_owned()),
+            identity: Some("/etc/parallax/identity.pem".into()),
+            authority: Some("/etc/parallax/authority.pem".into()),
+            policy: Some("/etc/parallax/policy.toml".into()),
+            proxy: Some(proxy.to_owned()),
+            ..WrittenAgentSettings::default()
         };
-        set(0o640);
-        let error = Identity::read(&certificate, &key, &certificate).expect_err("too open");
-        assert!(matches!(error, IdentityError::TooOpen { mode: 0o640, .. }), "{error}");
-        set(0o600);
-        let identity = Identity::read(&certificate, &key, &certificate).expect("good");
-        assert_eq!(format!("{identity:?}"), "Identity(..)");
+        let text = mistakes(written("socks5://me:hunter2@p:1"));
+        assert!(text.starts_with("`proxy`: ") && !text.contains("hunter2"), "{text}");
+        let good = written("http://me:hunter2@p:3128");
+        let mut none = Mistakes::default();
+        let config = AgentConfig::check(good.clone(), &|_| None, &mut none).expect("good");
+        assert!(!format!("{good:?} {config:?}").contains("hunter2"));
+        let home = config.settings.home.expect("a home");
+        assert_eq!(home.spool, Path::new("/etc/parallax/spool"));
+        let environment = |name: &str| (name == "https_proxy").then(|| "http://q:1".to_owned());
+        let config = AgentConfig::check(written("environment"), &environment, &mut none);
+        let proxy = config.expect("good").settings.proxy.expect("a proxy");
+        assert_eq!(proxy.to_string(), "http://q:1");
     }
 }

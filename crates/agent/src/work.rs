@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_model::{
-    Exchange, HttpFailure, LogonTask, Method, Outcome, Report, Sight, Silence, Task, TcpFacts,
-    TcpFailure, TlsFacts, TlsFailure,
+    DnsSource, Exchange, HttpFailure, LogonTask, Method, Outcome, Report, Sight, Silence, Task,
+    TcpFacts, TcpFailure, TlsFacts, TlsFailure,
 };
 use parallax_probe::{Instrument, Preparation, ProbeError, Progress, Rule, observe, prepare};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::begins::Permission;
-use crate::policy::{Ask, Door, Policy};
+use crate::policy::{Ask, Destination, Door, Policy, Resolved};
 
 /// Why a logon was not made, when its task was cancelled or the agent stops.
 pub(crate) const CANCELLED: &str = "cancelled before its go";
@@ -44,6 +44,8 @@ pub(crate) struct Work {
     pub(crate) task: Task,
     pub(crate) instrument: Arc<Instrument>,
     pub(crate) policy: Arc<Policy>,
+    /// What this agent's name servers said lately.
+    pub(crate) resolved: Arc<Resolved>,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) cancel: CancellationToken,
     pub(crate) go_wait: Duration,
@@ -80,15 +82,24 @@ impl Work {
             Ok(Preparation::Stopped(sight)) => return Some(Ok(sight)),
             Err(error) => return Some(Err(error)),
         };
-        let permission = tokio::select! {
+        Some(Ok(match self.permission(logon).await {
+            Ok(secret) => {
+                parallax_failpoint::point("send.before");
+                let sight = prepared.send(&secret).await;
+                parallax_failpoint::point("send.after");
+                sight
+            }
+            Err(reason) => prepared.abandon(&reason),
+        }))
+    }
+
+    /// The secret, or why the logon is not made.
+    pub(crate) async fn permission(&self, logon: &LogonTask) -> Permission {
+        tokio::select! {
             biased; // A go that comes with a cancel is not used.
             () = self.cancel.cancelled() => Err(CANCELLED.to_owned()),
             permission = self.ask(logon) => permission,
-        };
-        Some(Ok(match permission {
-            Ok(secret) => prepared.send(&secret).await,
-            Err(reason) => prepared.abandon(&reason),
-        }))
+        }
     }
 
     /// Asks for the secret and waits for it, with a limit by the monotonic clock.
@@ -115,12 +126,20 @@ impl Work {
             // The methods were looked at when the task was taken; GET and OPTIONS are all there are.
             method: Method::Options,
             path,
-            address: Some(address.ip()),
+            destination: Some(Destination {
+                address: address.ip(),
+                origin: self.resolved.origin(&endpoint.host, address.ip()),
+            }),
         })
     }
 
     /// Progress is for eyes: when the desk is behind, it is left out.
     fn tell(&self, progress: &Progress<'_>) {
+        if let Progress::Dns(Outcome::Done(facts)) = progress
+            && matches!(facts.source, DnsSource::NameServer(_))
+        {
+            self.resolved.note(&self.task.endpoint.host, &facts.addresses);
+        }
         let (stage, text) = describe(progress);
         let _ = self.events.try_send(Event::Progress { task: self.task.id.clone(), stage, text });
     }

@@ -2,6 +2,9 @@
 //! leaves at most once and only after a go. Every wait is for an event.
 
 mod bed;
+mod joining;
+mod life;
+mod troubles;
 
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::session_request::Message as Said;
 use parallax_wire::pb::link::session_response::Message as Tell;
 
-fn report(result: wire::Result) -> Report {
+pub(crate) fn report(result: wire::Result) -> Report {
     let report = result.report.expect("a report");
     let report = PathReport::try_from(report).expect("a report that can be read");
     assert_eq!(report.path.to_string(), "hq -> be03");
@@ -91,7 +94,7 @@ async fn refuses_what_its_policy_forbids_and_what_it_has_already() {
     session.tell(Tell::Offer(forbidden_look("t1"))).await;
     let refuse = session.hears_refuse().await;
     assert_eq!(refuse.task, "t1");
-    assert_eq!(refuse.reason, "host `dc1.corp.example` is not named in the policy");
+    assert_eq!(refuse.reason, "hosts.name: host `dc1.corp.example` is not named in the policy");
     session.offers(endless_look("t2")).await;
     session.tell(Tell::Offer(endless_look("t2"))).await;
     let refuse = session.hears_refuse().await;
@@ -228,7 +231,7 @@ async fn a_cancel_ends_a_look_and_a_begin() {
 async fn leaves_a_controller_that_fell_silent() {
     let mut bed = Bed::start().await;
     let (mut session, _) = bed.controller.session().await;
-    session.welcome(1, Duration::from_millis(100)).await;
+    session.welcome(1, Duration::from_millis(500)).await;
     let mut beats = 0;
     while let Some(said) = session.hears_anything().await {
         assert!(matches!(said, Said::Heartbeat(_)), "{said:?}");

@@ -8,6 +8,7 @@
 mod basic;
 mod envelope;
 mod impossible;
+mod join_token;
 pub mod ntlm;
 mod seal;
 mod secret;
@@ -15,5 +16,6 @@ mod secret;
 pub use basic::{InvalidLogin, basic_authorization, check_login};
 pub use envelope::{EnvelopeError, EnvelopeKey, Sealed as SealedAtRest};
 pub use impossible::ImpossibleUser;
+pub use join_token::{JoinToken, JoinTokenError};
 pub use seal::{Binding, Opener, SealError, Sealed, seal};
 pub use secret::{InvalidSecret, Secret};

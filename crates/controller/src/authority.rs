@@ -1,21 +1,23 @@
-//! `parallax controller init`: who the controller is to its agents, and who may be one of them.
+//! Who the controller is to its agents, and who may be one of them.
 //!
 //! One private authority (ECDSA P-256) signs the certificate of the agent port and one certificate per agent, whose
-//! SPIFFE id names the vantage it stands for. Absent on purpose: joining by token, and any trust of the authority
-//! beyond this port.
+//! SPIFFE id names the vantage it stands for. Absent on purpose: who may join (`agents::enrollment`), and any trust of the
+//! authority beyond this port.
 //!
 //! INVARIANT: a private key is written with mode 0600 and appears in no `Debug`, log or error.
-//! INVARIANT: nothing that exists is overwritten, save an agent's own certificate when it is asked for again.
+//! INVARIANT: nothing that exists is overwritten.
 
 use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use parallax_model::{Vantage, VantageName, Zone};
+use parallax_model::VantageName;
+use parallax_store::NewCertificate;
+use rand::Rng as _;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SanType, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -31,6 +33,9 @@ const AGENT_DAYS: i64 = 30;
 const AUTHORITY_DAYS: i64 = 3650;
 /// How far back a certificate begins, for agents whose clock is behind.
 const CLOCK_SLACK: Duration = Duration::hours(1);
+
+/// Length of a serial number, in bytes.
+const SERIAL_LENGTH: usize = 16;
 
 /// Certificate of the authority, in the data folder.
 pub const AUTHORITY_FILE: &str = "agent-ca.pem";
@@ -76,7 +81,8 @@ pub struct Identity {
     pub certificate_pem: String,
     /// PKCS#8, PEM. A secret.
     pub key_pem: String,
-    certificate: CertificateDer<'static>,
+    /// Leaf first; with the authority where the peer may know nothing but its pin.
+    chain: Vec<CertificateDer<'static>>,
     key: PrivatePkcs8KeyDer<'static>,
 }
 
@@ -89,12 +95,12 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// SHA-256 of the certificate over its DER encoding: what the register keeps.
     pub fn certificate_sha256(&self) -> [u8; 32] {
-        Sha256::digest(&self.certificate).into()
+        Sha256::digest(&self.chain[0]).into()
     }
 
     /// Chain and key as rustls takes them.
     pub fn into_rustls(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        (vec![self.certificate], self.key.into())
+        (self.chain, self.key.into())
     }
 }
 
@@ -148,12 +154,50 @@ impl Authority {
         &self.certificate
     }
 
-    /// A certificate for the agent of a vantage, 30 days from now.
+    /// Whether certificate and key belong together.
+    pub(crate) fn is_of_its_key(&self) -> bool {
+        x509_parser::parse_x509_certificate(&self.certificate).is_ok_and(|(_, parsed)| {
+            parsed.public_key().raw == self.issuer.key().subject_public_key_info()
+        })
+    }
+
+    /// What a joining agent knows of it: SHA-256 over the `SubjectPublicKeyInfo` (DER) of the certificate.
+    pub fn pin(&self) -> [u8; 32] {
+        Sha256::digest(self.issuer.key().subject_public_key_info()).into()
+    }
+
+    /// A certificate for the agent of a vantage that has this key, 30 days from now.
+    pub(crate) fn sign_agent(
+        &self,
+        vantage: &VantageName,
+        key: &SubjectPublicKeyInfo,
+    ) -> Result<NewCertificate, AuthorityError> {
+        self.sign_until(vantage, key, OffsetDateTime::now_utc() + Duration::days(AGENT_DAYS))
+    }
+
+    pub(crate) fn sign_until(
+        &self,
+        vantage: &VantageName,
+        key: &SubjectPublicKeyInfo,
+        end: OffsetDateTime,
+    ) -> Result<NewCertificate, AuthorityError> {
+        let mut params = agent_params(vantage)?;
+        // A certificate holds whole seconds.
+        params.not_after = end.replace_nanosecond(0).unwrap_or(end);
+        params.not_before = params.not_before.min(params.not_after - CLOCK_SLACK);
+        let certificate = params.signed_by(key, &self.issuer)?;
+        let der = certificate.der().to_vec();
+        Ok(NewCertificate {
+            sha256: Sha256::digest(&der).into(),
+            public_key_sha256: Sha256::digest(key.subject_public_key_info()).into(),
+            expires: params.not_after.into(),
+            der,
+        })
+    }
+
+    /// A certificate with its key for the agent of a vantage, 30 days from now; for agents in the controller's own process.
     pub fn issue_agent(&self, vantage: &VantageName) -> Result<Identity, AuthorityError> {
-        let id = format!("{SPIFFE_PREFIX}{vantage}");
-        let mut params = params(vantage.as_str(), AGENT_DAYS);
-        params.subject_alt_names = vec![SanType::URI(id.try_into()?)];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let params = agent_params(vantage)?;
         self.issue(params)
     }
 
@@ -171,21 +215,41 @@ impl Authority {
             });
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.issue(params)
+        let mut identity = self.issue(leaf_params(params))?;
+        identity.chain.push(self.certificate.clone());
+        Ok(identity)
     }
 
-    fn issue(&self, mut params: CertificateParams) -> Result<Identity, AuthorityError> {
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.use_authority_key_identifier_extension = true;
+    fn issue(&self, params: CertificateParams) -> Result<Identity, AuthorityError> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Identity {
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem(),
-            certificate: certificate.der().clone(),
+            chain: vec![certificate.der().clone()],
             key: PrivatePkcs8KeyDer::from(key.serialize_der()),
         })
     }
+}
+
+fn agent_params(vantage: &VantageName) -> Result<CertificateParams, AuthorityError> {
+    let id = format!("{SPIFFE_PREFIX}{vantage}");
+    let mut params = params(vantage.as_str(), AGENT_DAYS);
+    params.subject_alt_names = vec![SanType::URI(id.try_into()?)];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    Ok(leaf_params(params))
+}
+
+/// What every certificate below the authority has. The serial number is random, for one key may get several certificates.
+fn leaf_params(mut params: CertificateParams) -> CertificateParams {
+    let mut serial = [0_u8; SERIAL_LENGTH];
+    rand::rng().fill_bytes(&mut serial);
+    // RFC 5280 section 4.1.2.2: positive.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    params.serial_number = Some(serial.to_vec().into());
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    params
 }
 
 fn params(common_name: &str, days: i64) -> CertificateParams {
@@ -210,66 +274,6 @@ pub(crate) fn vantage_of(certificate: &CertificateDer<'_>) -> Option<VantageName
     // SPIFFE X.509-SVID section 2: exactly one URI, or it identifies nobody.
     let (Some(uri), None) = (uris.next(), uris.next()) else { return None };
     VantageName::new(uri.strip_prefix(SPIFFE_PREFIX)?).ok()
-}
-
-/// Reads `name:zone:site`, as `parallax controller init --vantage` takes it; the error says what would be right.
-pub fn read_vantage(text: &str) -> Result<Vantage, String> {
-    let mut parts = text.splitn(3, ':');
-    let name =
-        VantageName::new(parts.next().unwrap_or_default()).map_err(|error| error.to_string())?;
-    let zone = match parts.next() {
-        Some("external") => Zone::External,
-        Some("dmz") => Zone::Dmz,
-        Some("internal") => Zone::Internal,
-        Some("backend") => Zone::Backend,
-        Some(other) => {
-            return Err(format!("`{other}` is no zone: use external, dmz, internal or backend"));
-        }
-        None => {
-            return Err(format!(
-                "`{text}` lacks its zone: write name:zone:site, as `ext:external:berlin`"
-            ));
-        }
-    };
-    let site = parts.next().unwrap_or_default().to_owned();
-    if site.chars().count() > SITE_LENGTH_MAX || site.chars().any(char::is_control) {
-        return Err(format!(
-            "the site of `{name}` has to be at most {SITE_LENGTH_MAX} printable characters"
-        ));
-    }
-    Ok(Vantage { name, zone, site })
-}
-
-/// Longest name of a site, in characters.
-const SITE_LENGTH_MAX: usize = 63;
-
-/// Where an agent's certificate and key lie after `init`, to be carried to its machine.
-pub fn agent_files(folder: &Path, vantage: &VantageName) -> (PathBuf, PathBuf) {
-    let folder = folder.join("agents");
-    (folder.join(format!("{vantage}.pem")), folder.join(format!("{vantage}.key")))
-}
-
-/// Writes an agent's certificate and key, over those of before.
-pub fn write_agent(
-    folder: &Path,
-    vantage: &VantageName,
-    identity: &Identity,
-) -> Result<(PathBuf, PathBuf), AuthorityError> {
-    let (certificate, key) = agent_files(folder, vantage);
-    make_folder(&folder.join("agents"))?;
-    for (path, text, mode) in
-        [(&certificate, &identity.certificate_pem, 0o644), (&key, &identity.key_pem, 0o600)]
-    {
-        match fs::remove_file(path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(AuthorityError::File { doing: "replace", path: path.clone(), source });
-            }
-        }
-        write_new(path, text.as_bytes(), mode)?;
-    }
-    Ok((certificate, key))
 }
 
 /// Makes a folder that only its owner enters; one that exists stays as it is.
@@ -328,11 +332,11 @@ mod tests {
     fn an_agents_certificate_names_its_vantage_and_no_other_does() {
         let authority = Authority::generate().expect("authority");
         let agent = authority.issue_agent(&name("hq-dmz")).expect("issued");
-        assert_eq!(vantage_of(&agent.certificate), Some(name("hq-dmz")));
+        assert_eq!(vantage_of(&agent.chain[0]), Some(name("hq-dmz")));
         let server = authority
             .issue_server(&["localhost".to_owned(), "127.0.0.1".to_owned()])
             .expect("issued");
-        assert_eq!(vantage_of(&server.certificate), None);
+        assert_eq!(vantage_of(&server.chain[0]), None);
         assert_eq!(vantage_of(authority.certificate()), None);
         assert!(!format!("{agent:?}").contains("PRIVATE"));
     }
@@ -345,11 +349,6 @@ mod tests {
         assert_eq!(made.certificate_pem(), opened.certificate_pem());
         let again = Authority::create(folder.path()).expect_err("exists");
         assert!(matches!(again, AuthorityError::Exists { .. }), "{again}");
-        let issue = || opened.issue_agent(&name("ext")).expect("issued");
-        let (certificate, _) = write_agent(folder.path(), &name("ext"), &issue()).expect("written");
-        let first = fs::read_to_string(&certificate).expect("read");
-        write_agent(folder.path(), &name("ext"), &issue()).expect("written again");
-        assert_ne!(first, fs::read_to_string(&certificate).expect("read"));
     }
 
     #[cfg(unix)]
@@ -357,23 +356,23 @@ mod tests {
     fn keys_are_for_their_owner_alone() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().expect("folder");
-        let authority = Authority::create(folder.path()).expect("made");
-        let identity = authority.issue_agent(&name("ext")).expect("issued");
-        let (_, key) = write_agent(folder.path(), &name("ext"), &identity).expect("written");
-        for path in [folder.path().join(AUTHORITY_KEY_FILE), key] {
-            let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
-            assert_eq!(mode, 0o600, "{}", path.display());
-        }
+        Authority::create(folder.path()).expect("made");
+        let path = folder.path().join(AUTHORITY_KEY_FILE);
+        let mode = fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600);
     }
 
     #[test]
-    fn a_vantage_is_written_with_colons() {
-        let vantage = read_vantage("ext:external:Berlin, 2nd floor").expect("right");
-        assert_eq!((vantage.name.as_str(), vantage.zone), ("ext", Zone::External));
-        assert_eq!(vantage.site, "Berlin, 2nd floor");
-        for wrong in ["", "ext", "Ext:external:x", "ext:outside:x"] {
-            assert!(read_vantage(wrong).is_err(), "{wrong}");
-        }
-        assert!(read_vantage("ext:outside:x").expect_err("zone").contains("dmz"));
+    fn the_pin_is_that_of_the_key_in_the_chain() {
+        let authority = Authority::generate().expect("authority");
+        let (chain, _) =
+            authority.issue_server(&["localhost".to_owned()]).expect("issued").into_rustls();
+        assert_eq!(chain.len(), 2, "a joining agent has to see the authority");
+        let (_, shown) = x509_parser::parse_x509_certificate(&chain[1]).expect("a certificate");
+        let digest: [u8; 32] = Sha256::digest(shown.public_key().raw).into();
+        assert_eq!(digest, authority.pin());
+        let folder = tempfile::tempdir().expect("folder");
+        let made = Authority::create(folder.path()).expect("made");
+        assert_eq!(made.pin(), Authority::open(folder.path()).expect("opened").pin());
     }
 }

@@ -8,8 +8,11 @@
 
 mod agents;
 pub mod authority;
+pub mod check;
+mod connections;
 mod diagnosis;
 pub mod init;
+pub mod limits;
 mod listener;
 mod permissions;
 pub mod plan;
@@ -19,8 +22,11 @@ mod render;
 mod rpc;
 mod serve;
 pub mod settings;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 pub mod token;
 
 pub use agents::FleetView;
 pub use permissions::{Permission, Principal, Role};
-pub use serve::{ApiIdentity, ControllerError, ControllerParts, serve};
+pub use serve::{ApiIdentity, ControllerError, ControllerParts, Terms, serve, serve_with};

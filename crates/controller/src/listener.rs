@@ -3,8 +3,8 @@
 //! tonic's own TLS settings know neither an optional client certificate nor a limit on handshakes, so this is ours.
 //! Absent on purpose: what a peer may do; here it is only learned who it is.
 //!
-//! INVARIANT: at most [`HANDSHAKES_MAX`] handshakes are under way, each for at most [`HANDSHAKE_LIMIT`]; further peers
-//! wait in the kernel's queue.
+//! INVARIANT: at most [`PortLimits::handshakes_max`] handshakes are under way, each for at most [`PortLimits::handshake`];
+//! further peers wait in the kernel's queue.
 //! INVARIANT: a failed handshake ends that connection and nothing else.
 
 use std::future::Future;
@@ -12,11 +12,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parallax_model::VantageName;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
@@ -24,18 +25,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_util::sync::CancellationToken;
-use tonic::transport::server::Connected;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, warn};
 
 use crate::authority::{Authority, Identity, vantage_of};
+use crate::limits::PortLimits;
 
-/// Longest TLS handshake.
-pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// Handshakes under way at once.
-pub(crate) const HANDSHAKES_MAX: usize = 256;
 /// Connections that wait for the HTTP/2 server to take them.
 const READY_MAX: usize = 64;
 /// Pause after the kernel refused an accept (no file descriptor left), so that we do not spin.
@@ -60,25 +58,90 @@ pub(crate) struct PeerAgent {
     pub vantage: VantageName,
     /// Over the DER encoding.
     pub certificate_sha256: [u8; 32],
+    pub address: SocketAddr,
+    /// Cancelled, the connection is closed, whatever is on its way.
+    pub connection: CancellationToken,
 }
 
 /// A connection that is ready for HTTP/2.
 pub(crate) struct Connection {
     stream: Transport,
     peer: Peer,
+    /// Of an agent: when it is to be closed.
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Whether anything was read yet.
+    was_heard: Arc<AtomicBool>,
+    pace: Pace,
+}
+
+/// How fast a peer is read, so that a flood of small frames, which HTTP/2 does not forbid, costs little.
+struct Pace {
+    bytes_per_second: u32,
+    bytes_burst: u32,
+    /// When the whole burst is there again.
+    full_at: Instant,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    fn new(limits: PortLimits) -> Self {
+        let PortLimits { bytes_per_second, bytes_burst, .. } = limits;
+        Self { bytes_per_second, bytes_burst, full_at: Instant::now(), pause: None }
+    }
+
+    fn time_for(&self, bytes: u64) -> Duration {
+        Duration::from_micros(bytes.saturating_mul(1_000_000) / u64::from(self.bytes_per_second))
+    }
+
+    /// Ready when more may be read.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(context));
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn count(&mut self, bytes: usize) {
+        let now = Instant::now();
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.full_at = self.full_at.max(now) + self.time_for(bytes);
+        let room = self.time_for(self.bytes_burst.into());
+        if let Some(wait) = (self.full_at - now).checked_sub(room)
+            && !wait.is_zero()
+        {
+            self.pause = Some(Box::pin(tokio::time::sleep(wait)));
+        }
+    }
+}
+
+impl Connection {
+    fn new(stream: Transport, peer: Peer, limits: PortLimits) -> Self {
+        let closing =
+            peer.agent.as_ref().map(|it| Box::pin(it.connection.clone().cancelled_owned()));
+        Self { stream, peer, closing, was_heard: Arc::default(), pace: Pace::new(limits) }
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Becomes true with the first byte of HTTP/2.
+    pub(crate) fn was_heard(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.was_heard)
+    }
+
+    /// An error once the connection is to be closed; wakes the caller when that comes about.
+    fn check_open(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let is_closing =
+            self.closing.as_mut().is_some_and(|it| it.as_mut().poll(context).is_ready());
+        if is_closing { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
 }
 
 enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
 }
 
 impl AsyncRead for Connection {
@@ -87,10 +150,20 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        this.check_open(context)?;
+        ready!(this.pace.poll(context));
+        let before = buffer.filled().len();
+        let read = match &mut this.stream {
             Transport::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Transport::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        let length = buffer.filled().len() - before;
+        if length > 0 {
+            this.was_heard.store(true, Ordering::Relaxed);
+            this.pace.count(length);
         }
+        read
     }
 }
 
@@ -147,6 +220,9 @@ pub(crate) fn agent_tls(
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // Nothing is resumed: every connection shows its certificate anew.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Security::Tls(TlsAcceptor::from(Arc::new(config))))
 }
 
@@ -164,7 +240,7 @@ pub(crate) fn api_tls(
     Ok(Security::Tls(TlsAcceptor::from(Arc::new(config))))
 }
 
-/// Connections of a port as they get ready, for tonic.
+/// Connections of a port as they get ready.
 pub(crate) type Incoming = tokio_stream::wrappers::ReceiverStream<io::Result<Connection>>;
 
 /// Takes connections until `stop`. The first part is the stream for the server, the second the work itself; whoever
@@ -172,15 +248,17 @@ pub(crate) type Incoming = tokio_stream::wrappers::ReceiverStream<io::Result<Con
 pub(crate) fn accept(
     listener: TcpListener,
     security: Security,
+    limits: PortLimits,
     stop: CancellationToken,
 ) -> (Incoming, impl Future<Output = ()> + Send) {
     let (ready, incoming) = mpsc::channel(READY_MAX);
-    (incoming.into(), take_connections(listener, security, ready, stop))
+    (incoming.into(), take_connections(listener, security, limits, ready, stop))
 }
 
 async fn take_connections(
     listener: TcpListener,
     security: Security,
+    limits: PortLimits,
     ready: mpsc::Sender<io::Result<Connection>>,
     stop: CancellationToken,
 ) {
@@ -188,9 +266,9 @@ async fn take_connections(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            accepted = listener.accept(), if handshakes.len() < HANDSHAKES_MAX => match accepted {
+            accepted = listener.accept(), if handshakes.len() < limits.handshakes_max => match accepted {
                 Ok((stream, address)) => {
-                    handshakes.spawn(shake_hands(stream, address, security.clone()));
+                    handshakes.spawn(shake_hands(stream, address, security.clone(), limits));
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
@@ -214,25 +292,32 @@ async fn shake_hands(
     stream: TcpStream,
     address: SocketAddr,
     security: Security,
+    limits: PortLimits,
 ) -> Option<Connection> {
     if let Err(error) = prepare(&stream) {
         debug!(%error, %address, "cannot set the options of a connection");
     }
     match security {
-        Security::Plain => Some(Connection {
-            stream: Transport::Plain(stream),
-            peer: Peer { address, agent: None },
-        }),
+        Security::Plain => {
+            let peer = Peer { address, agent: None };
+            Some(Connection::new(Transport::Plain(stream), peer, limits))
+        }
         Security::Tls(acceptor) => {
-            match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
+            match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let certificates = stream.get_ref().1.peer_certificates();
                     let agent = certificates.and_then(|it| it.first()).and_then(|leaf| {
                         let certificate_sha256 = Sha256::digest(leaf).into();
-                        vantage_of(leaf).map(|vantage| PeerAgent { vantage, certificate_sha256 })
+                        let connection = CancellationToken::new();
+                        vantage_of(leaf).map(|vantage| PeerAgent {
+                            vantage,
+                            certificate_sha256,
+                            address,
+                            connection,
+                        })
                     });
                     let peer = Peer { address, agent };
-                    Some(Connection { stream: Transport::Tls(Box::new(stream)), peer })
+                    Some(Connection::new(Transport::Tls(Box::new(stream)), peer, limits))
                 }
                 Ok(Err(error)) => {
                     debug!(%error, %address, "a TLS handshake failed");

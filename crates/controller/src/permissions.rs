@@ -17,6 +17,11 @@ pub enum Permission {
     ReadDiagnoses,
     /// Starts and ends diagnoses; these may spend logons.
     RunDiagnoses,
+    ReadFleet,
+    /// Drains agents and lets them go on; nothing is lost by it.
+    DrainFleet,
+    /// Lets agents join and shuts them out.
+    WriteFleet,
 }
 
 /// A set of permissions with a name.
@@ -32,7 +37,9 @@ impl Role {
     pub fn permissions(self) -> &'static [Permission] {
         use Permission as P;
         match self {
-            Self::Viewer => &[P::Public, P::ReadCatalog, P::ReadTargets, P::ReadDiagnoses],
+            Self::Viewer => {
+                &[P::Public, P::ReadCatalog, P::ReadTargets, P::ReadDiagnoses, P::ReadFleet]
+            }
             Self::Operator => &[
                 P::Public,
                 P::ReadCatalog,
@@ -40,6 +47,8 @@ impl Role {
                 P::ReadAccounts,
                 P::ReadDiagnoses,
                 P::RunDiagnoses,
+                P::ReadFleet,
+                P::DrainFleet,
             ],
             Self::Admin => &[
                 P::Public,
@@ -50,6 +59,9 @@ impl Role {
                 P::WriteAccounts,
                 P::ReadDiagnoses,
                 P::RunDiagnoses,
+                P::ReadFleet,
+                P::DrainFleet,
+                P::WriteFleet,
             ],
         }
     }
@@ -83,21 +95,55 @@ pub(crate) enum Length {
     Long,
 }
 
+/// Which rate a call spends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Read,
+    Write,
+    /// Starts a diagnosis.
+    Run,
+}
+
+impl Class {
+    const fn of(permission: Permission) -> Self {
+        use Permission as P;
+        match permission {
+            P::Public
+            | P::ReadCatalog
+            | P::ReadTargets
+            | P::ReadAccounts
+            | P::ReadDiagnoses
+            | P::ReadFleet => Self::Read,
+            P::WriteTargets | P::WriteAccounts | P::DrainFleet | P::WriteFleet => Self::Write,
+            P::RunDiagnoses => Self::Run,
+        }
+    }
+}
+
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     /// As `/parallax.v1.TargetService/GetTarget`.
     pub path: &'static str,
     pub permission: Permission,
+    pub class: Class,
     pub length: Length,
 }
 
+impl Rule {
+    /// One that spends another rate than its permission says.
+    const fn counted_as(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+}
+
 const fn short(path: &'static str, permission: Permission) -> Rule {
-    Rule { path, permission, length: Length::Short }
+    Rule { path, permission, class: Class::of(permission), length: Length::Short }
 }
 
 const fn long(path: &'static str, permission: Permission) -> Rule {
-    Rule { path, permission, length: Length::Long }
+    Rule { path, permission, class: Class::of(permission), length: Length::Long }
 }
 
 /// What each RPC needs.
@@ -107,7 +153,8 @@ pub(crate) const RULES: &[Rule] = &[
     short("/parallax.v1.DiagnosisService/GetDiagnosis", Permission::ReadDiagnoses),
     short("/parallax.v1.DiagnosisService/ListDiagnoses", Permission::ReadDiagnoses),
     long("/parallax.v1.DiagnosisService/WatchDiagnosis", Permission::ReadDiagnoses),
-    short("/parallax.v1.DiagnosisService/CancelDiagnosis", Permission::RunDiagnoses),
+    short("/parallax.v1.DiagnosisService/CancelDiagnosis", Permission::RunDiagnoses)
+        .counted_as(Class::Write),
     short("/parallax.v1.TargetService/CreateTarget", Permission::WriteTargets),
     short("/parallax.v1.TargetService/GetTarget", Permission::ReadTargets),
     short("/parallax.v1.TargetService/ListTargets", Permission::ReadTargets),
@@ -119,6 +166,13 @@ pub(crate) const RULES: &[Rule] = &[
     short("/parallax.v1.AccountService/RotateAccount", Permission::WriteAccounts),
     short("/parallax.v1.AccountService/ReleaseAccount", Permission::WriteAccounts),
     short("/parallax.v1.AccountService/DeleteAccount", Permission::WriteAccounts),
+    short("/parallax.v1.FleetService/CreateJoinToken", Permission::WriteFleet),
+    short("/parallax.v1.FleetService/GetAgent", Permission::ReadFleet),
+    short("/parallax.v1.FleetService/ListAgents", Permission::ReadFleet),
+    short("/parallax.v1.FleetService/DrainAgent", Permission::DrainFleet),
+    short("/parallax.v1.FleetService/ResumeAgent", Permission::DrainFleet),
+    short("/parallax.v1.FleetService/BanAgent", Permission::WriteFleet),
+    short("/parallax.v1.FleetService/DeleteAgent", Permission::WriteFleet),
     short("/parallax.v1.CatalogService/GetFault", Permission::ReadCatalog),
     short("/parallax.v1.CatalogService/ListFaults", Permission::ReadCatalog),
     short("/grpc.health.v1.Health/Check", Permission::Public),

@@ -15,6 +15,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::error;
 
+/// Trailer with the milliseconds after which a call may be made again.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// Domain of every `ErrorInfo`.
 pub const DOMAIN: &str = "parallax";
 
@@ -70,6 +73,14 @@ reasons! {
     LedgerHolds = "LEDGER_HOLDS_CHARGES", FailedPrecondition;
     /// Two accounts would share one ledger key.
     AccountKeyTaken = "ACCOUNT_KEY_TAKEN", FailedPrecondition;
+    /// The agent is banned; only deleting it ends that.
+    AgentBanned = "AGENT_BANNED", FailedPrecondition;
+    /// As many join tokens are open as may be open at once.
+    TooManyJoinTokens = "TOO_MANY_JOIN_TOKENS", ResourceExhausted;
+    /// The caller, its address or the target had more calls than its rate allows.
+    RateExceeded = "RATE_LIMIT_EXCEEDED", ResourceExhausted;
+    /// As many calls are under way as may be.
+    Overloaded = "CONTROLLER_OVERLOADED", ResourceExhausted;
     /// As many diagnoses run as may run at once.
     TooManyDiagnoses = "TOO_MANY_DIAGNOSES", ResourceExhausted;
     /// Too little of the call's deadline is left to begin.
@@ -206,7 +217,13 @@ impl Refusal {
         if let Some(delay) = retry_after {
             details.set_retry_info(Some(delay));
         }
-        Status::with_error_details(reason.code(), message, details)
+        let mut status = Status::with_error_details(reason.code(), message, details);
+        if let Some(delay) = retry_after {
+            // For gRPC libraries that retry by themselves (gRFC A6). Never 0, which would mean at once.
+            let milliseconds = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX).max(1);
+            status.metadata_mut().insert(PUSHBACK, milliseconds.into());
+        }
+        status
     }
 }
 
@@ -325,6 +342,8 @@ impl From<StoreError> for Refusal {
             }
             StoreError::Undecodable { .. }
             | StoreError::Corrupt { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::Exposed { .. }
             | StoreError::LedgerBroken { .. } => {
                 error!(error = chain(&error), "what is stored cannot be used");
                 Self::new(

@@ -9,7 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parallax_model::VantageName;
 use parallax_store::{Store, StoreError};
+use parallax_wire::pb;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -17,14 +19,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic_health::server::HealthReporter;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::agents::{AgentPlane, FleetTask, FleetView, serve_agents};
+use crate::agents::conduct::{BREACHES_MAX, Breach, Pace, judge_conduct};
+use crate::agents::{
+    AgentPlane, Enrollment, Fleet, FleetTask, FleetView, Gate, LateResult, serve_agents,
+};
 use crate::authority::{Authority, AuthorityError};
-use crate::diagnosis::{Coordinator, LATE_MAX, finish_interrupted, settle_late_results};
+use crate::diagnosis::{Coordinator, LATE_MAX, settle_late_results};
+use crate::limits::{AgentLimits, Limits};
 use crate::listener::{Security, accept, agent_tls, api_tls};
+use crate::permissions::{Principal, Role};
 use crate::reasons::chain;
-use crate::registry::Registry;
+use crate::registry::{FleetRegistry, Registry};
 use crate::rpc::{Api, ApiError, begin_health, serve_api, watch_health};
 use crate::token::TokenDigest;
 
@@ -72,8 +79,6 @@ pub enum ControllerError {
     Tls(#[from] rustls::Error),
     #[error("the store cannot be used")]
     Store(#[from] StoreError),
-    #[error("the agents' server stopped")]
-    AgentServer(#[from] tonic::transport::Error),
     #[error("the API cannot be served")]
     Api(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -84,8 +89,24 @@ impl From<ApiError> for ControllerError {
     }
 }
 
+/// Who may call besides the holder of the token, and how much. The default: nobody, and what is usual.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    pub limits: Limits,
+    pub callers: Vec<(TokenDigest, Principal)>,
+}
+
 /// Runs a controller until `stop`, or until something that it cannot do without fails.
 pub async fn serve(parts: ControllerParts, stop: CancellationToken) -> Result<(), ControllerError> {
+    serve_with(parts, Terms::default(), stop).await
+}
+
+/// The same on other terms.
+pub async fn serve_with(
+    parts: ControllerParts,
+    terms: Terms,
+    stop: CancellationToken,
+) -> Result<(), ControllerError> {
     let api_address = parts.api_listener.local_addr().map_err(ControllerError::Listener)?;
     let agent_address = parts.agent_listener.local_addr().map_err(ControllerError::Listener)?;
     let api_security = match parts.api_identity {
@@ -93,15 +114,18 @@ pub async fn serve(parts: ControllerParts, stop: CancellationToken) -> Result<()
         None if api_address.ip().is_loopback() => Security::Plain,
         None => return Err(ControllerError::ApiInTheClear { address: api_address }),
     };
-    let agent_identity = parts.authority.issue_server(&parts.agent_names)?;
-    let agent_security = agent_tls(&parts.authority, agent_identity)?;
+    let limits = terms.limits;
+    let authority = Arc::new(parts.authority);
+    let agent_identity = authority.issue_server(&parts.agent_names)?;
+    let agent_security = agent_tls(&authority, agent_identity)?;
     let store = parts.store;
-    finish_interrupted(&store).await?;
 
     // Work ends first, then the ports: whoever waits for a diagnosis still gets its answer.
     let (closing, tracker) = (CancellationToken::new(), TaskTracker::new());
     let (late_sender, late) = mpsc::channel(LATE_MAX);
-    let (fleet, fleet_task) = FleetTask::new(parts.fleet_view, late_sender);
+    let (breaches, judged) = mpsc::channel(BREACHES_MAX);
+    let (fleet, fleet_task) = begin_fleet(&store, parts.fleet_view, late_sender).await?;
+    let fleet_task = fleet_task.telling(breaches.clone());
     let abort = CancellationToken::new();
     let coordinator = Coordinator::new(
         Arc::clone(&store),
@@ -110,34 +134,39 @@ pub async fn serve(parts: ControllerParts, stop: CancellationToken) -> Result<()
         stop.clone(),
         abort.clone(),
     );
+    coordinator.take_up_unfinished().await?;
     let health = HealthReporter::new();
     begin_health(&health).await;
-    let plane = AgentPlane {
-        fleet: fleet.clone(),
-        store: Arc::clone(&store),
-        sessions: TaskTracker::new(),
-        stop: closing.clone(),
-    };
+    let sessions = TaskTracker::new();
+    let conduct = (Pace::new(&limits.agents), breaches);
+    let plane = agent_plane(&authority, &store, &fleet, conduct, sessions.clone(), closing.clone());
+    let agents =
+        FleetRegistry::new(Arc::clone(&store), fleet.clone(), authority.pin(), sessions.clone());
+    let conduct = watch_conduct(limits.agents, agents.clone(), judged, closing.clone());
     let services = Api {
         coordinator,
         registry: Registry::new(Arc::clone(&store)),
+        fleet: agents,
         token: parts.token,
+        callers: terms.callers,
+        limits,
         health: health.clone(),
     };
     let (agent_incoming, agent_accept) =
-        accept(parts.agent_listener, agent_security, closing.clone());
-    let (api_incoming, api_accept) = accept(parts.api_listener, api_security, closing.clone());
+        accept(parts.agent_listener, agent_security, limits.agent_port, closing.clone());
+    let (api_incoming, api_accept) =
+        accept(parts.api_listener, api_security, limits.api_port, closing.clone());
 
     let mut tasks: JoinSet<Result<(), ControllerError>> = JoinSet::new();
-    let sessions = plane.sessions.clone();
     tasks.spawn(endless(agent_accept));
     tasks.spawn(endless(api_accept));
     tasks.spawn(endless(fleet_task.run(closing.clone())));
     tasks.spawn(endless(settle_late_results(Arc::clone(&store), fleet, late, closing.clone())));
+    tasks.spawn(endless(conduct));
     tasks.spawn(endless(sweep(Arc::clone(&store), closing.clone())));
     tasks.spawn(endless(watch_health(store, health, stop.clone())));
     let agent_stop = closing.clone();
-    tasks.spawn(async move { Ok(serve_agents(plane, agent_incoming, agent_stop).await?) });
+    tasks.spawn(endless(serve_agents(plane, agent_incoming, limits.agent_port, agent_stop)));
     let api_stop = closing.clone();
     tasks.spawn(async move { Ok(serve_api(services, api_incoming, api_stop).await?) });
     info!(%api_address, %agent_address, "the controller serves");
@@ -149,6 +178,58 @@ pub async fn serve(parts: ControllerParts, stop: CancellationToken) -> Result<()
     stop.cancel();
     Ending { tracker, abort, closing, sessions, tasks }.drain().await;
     failure.map_or(Ok(()), Err)
+}
+
+fn agent_plane(
+    authority: &Arc<Authority>,
+    store: &Arc<Store>,
+    fleet: &Fleet,
+    (pace, breaches): (Pace, mpsc::Sender<Breach>),
+    sessions: TaskTracker,
+    stop: CancellationToken,
+) -> AgentPlane {
+    let enrollment = Enrollment {
+        authority: Arc::clone(authority),
+        store: Arc::clone(store),
+        fleet: fleet.clone(),
+        tracker: sessions.clone(),
+        gate: Arc::new(Gate::default()),
+    };
+    let (fleet, store, pace) = (fleet.clone(), Arc::clone(store), Arc::new(pace));
+    AgentPlane { fleet, store, enrollment, pace, breaches, sessions, stop }
+}
+
+/// Bans agents that break the rules too often.
+async fn watch_conduct(
+    limits: AgentLimits,
+    agents: FleetRegistry,
+    breaches: mpsc::Receiver<Breach>,
+    stop: CancellationToken,
+) {
+    let principal = Principal { name: "controller".to_owned(), role: Role::Admin };
+    let ban = |vantage: VantageName, reason: String| {
+        let request = pb::BanAgentRequest { name: format!("agents/{vantage}"), reason };
+        let (agents, principal) = (&agents, &principal);
+        async move {
+            if let Err(refusal) = agents.ban(principal, request).await {
+                let reason = refusal.reason();
+                error!(?reason, %vantage, "an agent that broke the rules cannot be banned");
+            }
+        }
+    };
+    judge_conduct(limits, breaches, ban, stop).await;
+}
+
+/// The fleet as it was left: who was drained is still.
+async fn begin_fleet(
+    store: &Store,
+    view: watch::Sender<FleetView>,
+    late: mpsc::Sender<LateResult>,
+) -> Result<(Fleet, FleetTask), StoreError> {
+    let drained = store.agents().await?.into_iter().filter(|it| it.drained.is_some());
+    let drained = drained.map(|it| it.vantage.name).collect();
+    let (fleet, task) = FleetTask::new(view, late);
+    Ok((fleet, task.with_drained(drained)))
 }
 
 /// What has to end after `stop`, in this order.

@@ -76,6 +76,7 @@ pub(crate) fn dns_failure(failure: &DnsFailure) -> String {
         DnsFailure::TimedOut { after } => format!("no DNS answer in {}", seconds(*after)),
         DnsFailure::NoAddress => "no A or AAAA record".to_owned(),
         DnsFailure::NoNameServer => "no name server".to_owned(),
+        DnsFailure::ChainTooLong => "more than 8 CNAME records in a row".to_owned(),
         DnsFailure::Other { detail } => shortened(detail),
     }
 }
@@ -98,7 +99,9 @@ pub(crate) fn tls_failure(failure: &TlsFailure) -> String {
         TlsFailure::TimedOut { after } => format!("TLS handshake not done in {}", seconds(*after)),
         TlsFailure::NotTls => "not TLS".to_owned(),
         TlsFailure::ClientCertificateRequired => "client certificate required".to_owned(),
-        TlsFailure::OurLimit { detail } | TlsFailure::Other { detail } => shortened(detail),
+        TlsFailure::Limit { detail }
+        | TlsFailure::OurLimit { detail }
+        | TlsFailure::Other { detail } => shortened(detail),
     }
 }
 
@@ -113,6 +116,7 @@ pub(crate) fn http_failure(failure: &HttpFailure) -> String {
         HttpFailure::Limit(LimitBroken::InterimResponses) => {
             "more than 10 interim responses".to_owned()
         }
+        HttpFailure::Limit(LimitBroken::Progress) => "less than 1 KiB in 5 s".to_owned(),
         HttpFailure::NoConnection { detail } => format!("no connection: {}", shortened(detail)),
         HttpFailure::UntrustedPeer => "not sent: certificate not trusted".to_owned(),
         HttpFailure::NotPermitted { reason } => format!("not sent: {}", shortened(reason)),

@@ -30,7 +30,7 @@ pub use names::{
 };
 pub use ntlm::Type2;
 pub use observation::{
-    Answer, Body, Connection, DnsFacts, DnsFailure, DnsSource, Exchange, FamilyAnswer, HttpFailure,
+    Answer, Body, BodyEnd, Connection, DnsFacts, DnsFailure, DnsSource, Exchange, FamilyAnswer, HttpFailure,
     HttpVersion, LimitBroken, Observation, Outcome, Report, Sight, Silence, TcpFacts, TcpFailure,
     Transport,
 };

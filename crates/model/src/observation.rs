@@ -75,6 +75,8 @@ pub struct DnsFacts {
     pub cname_chain: Vec<String>,
     /// Every address of both families, IPv4 first, at most 16.
     pub addresses: Vec<IpAddr>,
+    /// Addresses that the answers held beyond these.
+    pub left_out: u32,
     pub v4: FamilyAnswer,
     pub v6: FamilyAnswer,
     pub took: Duration,
@@ -93,6 +95,8 @@ pub enum DnsFailure {
     NoAddress,
     /// This vantage has no name server to ask.
     NoNameServer,
+    /// More than 8 CNAME records one after another, or a chain that leads back into itself; what lies behind was not looked at.
+    ChainTooLong,
     Other {
         detail: String,
     },
@@ -149,6 +153,22 @@ pub enum HttpVersion {
     Http11,
 }
 
+/// How the reading of a body ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// At its end, as the answer's framing says.
+    #[default]
+    Whole,
+    /// At the bound of 64 KiB; there was more.
+    Bound,
+    /// The exchange's limit ran out.
+    TimedOut,
+    /// Less than 1 KiB came in 5 s.
+    TooSlow,
+    /// The connection ended before the body did, or its framing cannot be read.
+    Broken,
+}
+
 /// What is kept of a body: its beginning as text, its length and its hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
@@ -157,8 +177,7 @@ pub struct Body {
     /// Bytes read, at most the bound of 64 KiB.
     pub length: u64,
     pub sha256: [u8; 32],
-    /// Whether reading stopped at the bound.
-    pub cut: bool,
+    pub end: BodyEnd,
 }
 
 /// One HTTP answer.
@@ -168,6 +187,8 @@ pub struct Answer {
     pub status: u16,
     pub reason: String,
     pub headers: Headers,
+    /// Fields that are not among `headers`: more than is kept of one head.
+    pub headers_left_out: u32,
     pub challenges: Vec<Challenge>,
     pub body: Body,
     /// The decoded Type-2, if this answer carried one.
@@ -182,6 +203,8 @@ pub enum LimitBroken {
     HeadBytes,
     HeaderCount,
     InterimResponses,
+    /// Less than 1 KiB came in 5 s after the head had begun.
+    Progress,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

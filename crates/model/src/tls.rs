@@ -107,6 +107,10 @@ pub enum TlsFailure {
     NotTls,
     /// The server insists on a client certificate.
     ClientCertificateRequired,
+    /// The server broke a bound: a handshake message of more than 64 KiB, or too many empty records, warnings or requests.
+    Limit {
+        detail: String,
+    },
     /// No version or cipher in common with what *our* library can do. Says nothing about the target.
     OurLimit {
         detail: String,

@@ -15,6 +15,7 @@ use parallax_process::ExitCode;
 use parallax_wire::pb;
 use parallax_wire::pb::account_service_client::AccountServiceClient;
 use parallax_wire::pb::diagnosis_service_client::DiagnosisServiceClient;
+use parallax_wire::pb::fleet_service_client::FleetServiceClient;
 use parallax_wire::pb::target_service_client::TargetServiceClient;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -115,6 +116,10 @@ impl Client {
 
     pub(crate) fn accounts(&self) -> AccountServiceClient<Service> {
         AccountServiceClient::new(self.service()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn fleet(&self) -> FleetServiceClient<Service> {
+        FleetServiceClient::new(self.service()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// Gets a diagnosis, with its texts in this language.

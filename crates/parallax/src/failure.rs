@@ -87,7 +87,6 @@ impl Failure {
         self
     }
 
-    #[cfg(feature = "full")]
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -3,7 +3,7 @@
 //! `cli` says what may be typed, `commands` does it (one file per command), `render` is the only module that prints.
 //! With `--no-default-features --features agent` only `parallax agent` is in it.
 //!
-//! INVARIANT: a secret is never an argument; it comes from a prompt, stdin, a file or the environment.
+//! INVARIANT: a secret that lasts is never an argument; it comes from a prompt, stdin, a file or the environment.
 
 mod cli;
 mod commands;

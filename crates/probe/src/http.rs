@@ -20,11 +20,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use parallax_auth::ntlm::find_type2;
-use parallax_model::{Answer, Body, Connection, HttpFailure, HttpVersion};
+use parallax_model::{Answer, Body, BodyEnd, Connection, HttpFailure, HttpVersion, LimitBroken};
 use sha2::{Digest as _, Sha256};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::head::{End, Watch, Watched, lock};
+use crate::head::{End, Watch, Watched, lock, stalled};
 use crate::request::Outgoing;
 use crate::stream::Line;
 
@@ -110,12 +111,21 @@ impl Conversation {
         let started = Instant::now();
         let ends = started + limit;
         let answering = self.sender.send_request(request.into_request());
-        let head = timeout_at(ends, drive(&mut self.driver, answering)).await;
+        let head = tokio::select! {
+            biased;
+            head = drive(&mut self.driver, answering) => {
+                head.map_err(|error| classify(&error, &lock(&self.watch)))
+            }
+            // Unconstrained: a peer that keeps the connection busy uses up the task's budget, and would hold these up with it.
+            () = unconstrained(stalled(&self.watch, limit)) => {
+                Err(HttpFailure::Limit(LimitBroken::Progress))
+            }
+            () = unconstrained(sleep_until(ends)) => Err(HttpFailure::TimedOut { after: limit }),
+        };
         let took = started.elapsed();
         let outcome = match head {
-            Err(_) => Err(HttpFailure::TimedOut { after: limit }),
-            Ok(Err(error)) => Err(classify(&error, &lock(&self.watch))),
-            Ok(Ok(response)) => Ok(self.read(response, took, ends).await),
+            Err(failure) => Err(failure),
+            Ok(response) => Ok(self.read(response, took, limit, ends).await),
         };
         let watch = lock(&self.watch);
         Attempt {
@@ -130,28 +140,36 @@ impl Conversation {
         &mut self,
         response: Response<Incoming>,
         took: Duration,
+        limit: Duration,
         ends: Instant,
     ) -> Answer {
         let (parts, incoming) = response.into_parts();
-        let (reason, headers) = lock(&self.watch).read();
+        let head = lock(&self.watch).read();
         let mut reading = BodyReading::default();
-        let whole = drive(&mut self.driver, read_body(incoming, &mut reading));
-        let is_whole = timeout_at(ends, whole).await.unwrap_or(false);
-        let challenges = headers.challenges();
+        let end = tokio::select! {
+            biased;
+            end = drive(&mut self.driver, read_body(incoming, &mut reading)) => end,
+            () = unconstrained(stalled(&self.watch, limit)) => BodyEnd::TooSlow,
+            () = unconstrained(sleep_until(ends)) => BodyEnd::TimedOut,
+        };
+        let is_endless = lock(&self.watch).is_body_endless;
+        let end = if is_endless && end == BodyEnd::Broken { BodyEnd::Bound } else { end };
+        let challenges = head.headers.challenges();
         Answer {
             version: version_of(parts.version),
             status: parts.status.as_u16(),
-            reason,
+            reason: head.reason,
             type2: find_type2(&challenges),
             challenges,
-            headers,
-            body: reading.finish(is_whole),
+            headers: head.headers,
+            headers_left_out: head.left_out,
+            body: reading.finish(end),
             took,
         }
     }
 }
 
-pub(crate) fn version_of(version: http::Version) -> HttpVersion {
+fn version_of(version: http::Version) -> HttpVersion {
     if version == http::Version::HTTP_10 { HttpVersion::Http10 } else { HttpVersion::Http11 }
 }
 
@@ -175,7 +193,7 @@ async fn drive<T>(driver: &mut Option<Pin<Box<Driver>>>, future: impl Future<Out
 
 /// What was read of a body so far; survives a limit that cuts the reading.
 #[derive(Default)]
-pub(crate) struct BodyReading {
+struct BodyReading {
     kept: Vec<u8>,
     length: u64,
     hash: Sha256,
@@ -183,7 +201,7 @@ pub(crate) struct BodyReading {
 
 impl BodyReading {
     /// Takes the next bytes; `false` when the bound is reached.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> bool {
+    fn take(&mut self, bytes: &[u8]) -> bool {
         let room = usize::try_from(BODY_BYTES_MAX - self.length).unwrap_or(usize::MAX);
         let taken = &bytes[..bytes.len().min(room)];
         self.hash.update(taken);
@@ -193,28 +211,28 @@ impl BodyReading {
         taken.len() == bytes.len()
     }
 
-    pub(crate) fn finish(self, is_whole: bool) -> Body {
+    fn finish(self, end: BodyEnd) -> Body {
         Body {
             beginning: String::from_utf8_lossy(&self.kept).into_owned(),
             length: self.length,
             sha256: self.hash.finalize().into(),
-            cut: !is_whole,
+            end,
         }
     }
 }
 
-/// Reads to the end or to the bound; `true` when it was the end.
-async fn read_body(mut incoming: Incoming, reading: &mut BodyReading) -> bool {
+/// Reads to the end or to the bound.
+async fn read_body(mut incoming: Incoming, reading: &mut BodyReading) -> BodyEnd {
     while let Some(frame) = incoming.frame().await {
-        let Ok(frame) = frame else { return false };
+        let Ok(frame) = frame else { return BodyEnd::Broken };
         // Trailers tell nothing that is looked for.
         if let Ok(bytes) = frame.into_data()
             && !reading.take(&bytes)
         {
-            return false;
+            return BodyEnd::Bound;
         }
     }
-    true
+    BodyEnd::Whole
 }
 
 /// The failure's name. What the wire showed comes before what the parser thought of it.
@@ -233,6 +251,8 @@ fn classify(error: &hyper::Error, watch: &Watch) -> HttpFailure {
         None if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => {
             HttpFailure::Closed
         }
-        Some(End::Other) | None => HttpFailure::Other { detail: error.to_string() },
+        Some(End::Other) | None => {
+            HttpFailure::Other { detail: watch.detail.clone().unwrap_or_else(|| error.to_string()) }
+        }
     }
 }

@@ -8,10 +8,10 @@
 //! INVARIANT: a secret passes through `gate::CredentialGate` or not at all.
 //! INVARIANT: every wait has a limit and every answer a bound; a hostile target ends as a value.
 
-mod autodiscover;
 mod budget;
 mod dial;
 mod dns;
+mod fit;
 mod gate;
 mod head;
 mod http;

@@ -14,6 +14,7 @@ use parallax_model::{
 };
 
 use crate::budget::Budget;
+use crate::fit::fit;
 use crate::gate::CredentialGate;
 use crate::http::Attempt;
 use crate::instrument::Instrument;
@@ -81,6 +82,7 @@ pub async fn prepare(
                 walked.observation.exchanges.push(exchange);
             }
             sight.observations.push(walked.observation);
+            fit(&mut sight);
             Ok(Preparation::Stopped(sight))
         }
     }
@@ -132,5 +134,6 @@ fn finish(mut sight: Sight, exchange: Exchange) -> Sight {
     if let Some(observation) = sight.observations.last_mut() {
         observation.exchanges.push(exchange);
     }
+    fit(&mut sight);
     sight
 }

@@ -10,6 +10,7 @@ use parallax_model::{Observation, Outcome, Sight, Task, Transport};
 
 use crate::budget::Budget;
 use crate::dns;
+use crate::fit::fit;
 use crate::instrument::Instrument;
 use crate::request::Host;
 use crate::walk::{Allow, Listen, ProbeError, Progress, Rule, Walk};
@@ -49,6 +50,7 @@ pub async fn observe(
         }
     });
     sight.observations = try_join_all(looks).await?;
+    fit(&mut sight);
     Ok(sight)
 }
 

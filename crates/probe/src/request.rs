@@ -35,7 +35,6 @@ pub(crate) struct Host {
     pub(crate) text: String,
     /// The value of the `Host` field.
     header: HeaderValue,
-    is_https: bool,
     own_path: String,
 }
 
@@ -92,12 +91,7 @@ impl Host {
         if !own_path.starts_with('/') || own_path.parse::<Uri>().is_err() {
             return Err(ProbeError::Path { path: own_path });
         }
-        let is_https = endpoint.is_https;
-        Ok(Self { literal, name, server_name, text, header, is_https, own_path })
-    }
-
-    pub(crate) fn scheme(&self) -> &'static str {
-        if self.is_https { "https" } else { "http" }
+        Ok(Self { literal, name, server_name, text, header, own_path })
     }
 
     /// The domain that the host stands in: where a user name is looked for at home.

@@ -10,8 +10,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use parallax_model::{
-    Connection, Credential, DnsFacts, DnsFailure, Exchange, HttpFailure, Look, Observation,
-    Outcome, Place, Task, TcpFacts, TcpFailure, TlsFacts, TlsFailure, Transport,
+    Connection, Credential, DnsFacts, DnsFailure, Exchange, HttpFailure, LimitBroken, Look,
+    Observation, Outcome, Place, Task, TcpFacts, TcpFailure, TlsFacts, TlsFailure, Transport,
 };
 
 use crate::budget::Budget;
@@ -19,7 +19,7 @@ use crate::http::{Attempt, Conversation};
 use crate::instrument::Instrument;
 use crate::request::{Host, Persistence};
 use crate::stream::{Line, Peer};
-use crate::{autodiscover, head, tcp, tls};
+use crate::{head, tcp, tls};
 
 /// The name of the policy rule that forbids something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +63,6 @@ pub enum ProbeError {
     Login(#[from] parallax_auth::InvalidLogin),
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
-    #[error("the client for Autodiscover cannot be built")]
-    Client(#[source] reqwest::Error),
 }
 
 /// One look along a path, on its way.
@@ -212,13 +210,9 @@ impl Walk<'_> {
             let connection = hand.current();
             return Ok((Attempt::unsent(failure).into_exchange(look, connection), None));
         }
-        if look.place == Place::AutodiscoverJson && look.credential == Credential::None {
-            let (setup, dial) = (self.instrument.tls(), self.instrument.dial());
-            let number = hand.next();
-            let taken = autodiscover::look(setup, dial, self.host, address, look, number, limit);
-            return Ok((taken.await?, None));
-        }
-        let is_shared = look.credential == Credential::None;
+        // Autodiscover v2 is asked for as its clients do it: apart from everything else.
+        let is_apart = look.place == Place::AutodiscoverJson;
+        let is_shared = look.credential == Credential::None && !is_apart;
         let mut conversation = match self.conversation(address, hand, is_shared).await {
             Ok(conversation) => conversation,
             Err((failure, connection)) => {
@@ -226,7 +220,7 @@ impl Walk<'_> {
             }
         };
         let was_used = conversation.is_used();
-        let persistence = Persistence::Keep;
+        let persistence = if is_apart { Persistence::Close } else { Persistence::Keep };
         let mut attempt = conversation.exchange(self.host.request(look, persistence)?, limit).await;
         let is_stale = matches!(&attempt.outcome, Err(HttpFailure::Closed | HttpFailure::Reset));
         if was_used && attempt.is_silent && is_stale {
@@ -313,16 +307,21 @@ fn is_demand(end: Option<head::End>, peer: Option<Peer>) -> bool {
     tls::demands_certificate(number, asked_for_certificate)
 }
 
-/// A box that breaks our bounds is asked nothing more; one that takes no further connection cannot be.
+/// A box that breaks our bounds is asked nothing more, and one that takes no further connection cannot be. A slow answer may be
+/// the place's and not the box's.
 fn prospect(exchange: &Exchange) -> Prospect {
     match &exchange.outcome {
-        Outcome::Failed(HttpFailure::Limit(_) | HttpFailure::NoConnection { .. }) => {
-            Prospect::Doomed
-        }
+        Outcome::Failed(
+            HttpFailure::Limit(
+                LimitBroken::HeadBytes | LimitBroken::HeaderCount | LimitBroken::InterimResponses,
+            )
+            | HttpFailure::NoConnection { .. },
+        ) => Prospect::Doomed,
         Outcome::Failed(
             HttpFailure::Reset
             | HttpFailure::Closed
             | HttpFailure::TimedOut { .. }
+            | HttpFailure::Limit(LimitBroken::Progress)
             | HttpFailure::Malformed { .. }
             | HttpFailure::UntrustedPeer
             | HttpFailure::NotPermitted { .. }

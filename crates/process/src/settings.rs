@@ -107,6 +107,8 @@ impl SettingsError {
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
     file: Option<PathBuf>,
+    /// What the file holds, where it was read before.
+    file_text: Option<String>,
     environment: BTreeMap<String, String>,
     flags: Vec<(String, String)>,
 }
@@ -116,6 +118,14 @@ impl Layers {
     #[must_use]
     pub fn with_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
+        self
+    }
+
+    /// What this file holds, read by the caller.
+    #[must_use]
+    pub fn with_file_text(mut self, path: impl Into<PathBuf>, text: String) -> Self {
+        self.file = Some(path.into());
+        self.file_text = Some(text);
         self
     }
 
@@ -155,8 +165,11 @@ impl Layers {
         let path = self.file.as_deref().unwrap_or(Path::new(""));
         let mut builder = Config::builder();
         if let Some(path) = &self.file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
+            let text = match &self.file_text {
+                Some(text) => text.clone(),
+                None => std::fs::read_to_string(path)
+                    .map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?,
+            };
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
         let variables = self.environment.clone().into_iter().collect();

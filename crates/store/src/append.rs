@@ -1,5 +1,5 @@
-//! Group commit: reports, events and diagnoses brought forward that arrive together are written together, in the order in
-//! which they came, since a commit costs a disk flush.
+//! Group commit: reports, events, diagnoses brought forward and sessions of agents that arrive together are written
+//! together, in the order in which they came, since a commit costs a disk flush.
 //!
 //! One task writes; it is the store's, and ends with it. Callers wait for its answer, and may go away: what they queued is
 //! written all the same, once.
@@ -10,7 +10,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parallax_model::DiagnosisId;
+use parallax_failpoint::point;
+use parallax_model::{DiagnosisId, VantageName};
 use parallax_wire::pb;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -19,7 +20,7 @@ use tokio::time::timeout;
 use crate::error::During as _;
 use crate::open::Core;
 use crate::write::Write;
-use crate::{NewReport, Recorded, Store, StoreError};
+use crate::{Introduction, NewReport, OfferedTask, Recorded, Store, StoreError};
 
 /// Work that waits at the most.
 const QUEUE_MAX: usize = 4096;
@@ -32,8 +33,28 @@ const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum Work {
     Report(Box<NewReport>),
-    Events { diagnosis: DiagnosisId, events: Vec<pb::WatchDiagnosisResponse> },
+    Events {
+        diagnosis: DiagnosisId,
+        events: Vec<pb::WatchDiagnosisResponse>,
+    },
+    /// The event with which a round begins, and every task that it will offer.
+    Round {
+        diagnosis: DiagnosisId,
+        round: u32,
+        event: Box<pb::WatchDiagnosisResponse>,
+        tasks: Vec<OfferedTask>,
+    },
     Forward(Box<pb::Diagnosis>),
+    /// A session of an agent begins. A whole fleet does that at once after a restart.
+    SessionBegun {
+        vantage: VantageName,
+        introduction: Introduction,
+    },
+    /// It ends; a whole fleet does that at once when a network fails.
+    SessionEnded {
+        vantage: VantageName,
+        epoch: i64,
+    },
 }
 
 /// What came of it.
@@ -42,6 +63,9 @@ pub(crate) enum Appended {
     Report(Recorded),
     Events(Vec<pb::WatchDiagnosisResponse>),
     Forward,
+    /// The epoch.
+    SessionBegun(i64),
+    SessionEnded,
 }
 
 #[derive(Debug)]
@@ -91,7 +115,7 @@ impl Store {
 async fn run(core: Arc<Core>, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while jobs.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        match write_all(&core, &batch).await {
+        match core.watch(write_all(&core, &batch).await) {
             Ok(outcomes) => {
                 for (job, outcome) in batch.drain(..).zip(outcomes) {
                     answer(job, outcome);
@@ -100,7 +124,7 @@ async fn run(core: Arc<Core>, mut jobs: mpsc::Receiver<Job>) {
             // Nothing of it is on disk. One by one, so that each caller learns what stops its own.
             Err(_) => {
                 for job in batch.drain(..) {
-                    let outcome = write_one(&core, &job).await;
+                    let outcome = core.watch(write_one(&core, &job).await);
                     answer(job, outcome);
                 }
             }
@@ -123,7 +147,9 @@ async fn write_all(
         write.operation = job.operation;
         outcomes.push(write.append_apart(&job.work).await?);
     }
+    point("store.append.before");
     write.commit().await?;
+    point("store.append.after");
     Ok(outcomes)
 }
 
@@ -142,6 +168,11 @@ impl Write<'_> {
     ) -> Result<Result<Appended, StoreError>, StoreError> {
         self.run("SAVEPOINT apart").await?;
         let outcome = self.append(work).await;
+        if let Err(full @ StoreError::Full { .. }) = outcome {
+            // SQLite has rolled back everything (https://www.sqlite.org/lang_transaction.html, 3.1); one by one there may be
+            // room.
+            return Err(full);
+        }
         if outcome.is_err() {
             self.run("ROLLBACK TO apart").await?;
         }
@@ -166,9 +197,21 @@ impl Write<'_> {
                 }
                 Ok(Appended::Events(appended))
             }
+            Work::Round { diagnosis, round, event, tasks } => {
+                let event = self.append_event(diagnosis.as_str(), (**event).clone()).await?;
+                self.add_offers(diagnosis, *round, tasks).await?;
+                Ok(Appended::Events(vec![event]))
+            }
             Work::Forward(diagnosis) => {
                 self.put_diagnosis(diagnosis, false).await?;
                 Ok(Appended::Forward)
+            }
+            Work::SessionBegun { vantage, introduction } => {
+                self.begin_session(vantage, introduction).await.map(Appended::SessionBegun)
+            }
+            Work::SessionEnded { vantage, epoch } => {
+                self.end_session(vantage, *epoch).await?;
+                Ok(Appended::SessionEnded)
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Wall time is the database's `unixepoch`. Beside it stands the time since boot, which nobody can set: on Linux
 //! `/proc/uptime` (it counts suspended time, `CLOCK_BOOTTIME`), elsewhere a monotonic clock of this process.
 //!
-//! INVARIANT: production code has no way to shift either clock; the offsets exist in unit tests only.
+//! INVARIANT: production code has no way to shift either clock; the offsets exist in unit tests and simulations only.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 #[derive(Debug)]
 pub(crate) struct Clock {
     boot: Boot,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     test: std::sync::Arc<TestTime>,
 }
 
@@ -27,7 +27,7 @@ enum Boot {
 }
 
 /// The clocks of a test, in milliseconds. Standing still, they move only by what is added.
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 #[derive(Debug, Default)]
 #[expect(clippy::struct_field_names, reason = "the unit is part of a name")]
 pub(crate) struct TestTime {
@@ -48,12 +48,18 @@ impl Clock {
         };
         Self {
             boot,
-            #[cfg(test)]
+            #[cfg(any(test, feature = "simulation"))]
             test: std::sync::Arc::default(),
         }
     }
 
+    /// The same clocks for another store.
     #[cfg(test)]
+    pub(crate) fn again(&self) -> Self {
+        Self::of_test(std::sync::Arc::clone(&self.test))
+    }
+
+    #[cfg(any(test, feature = "simulation"))]
     pub(crate) fn of_test(test: std::sync::Arc<TestTime>) -> Self {
         Self { test, ..Self::new() }
     }
@@ -87,7 +93,7 @@ impl Clock {
     }
 }
 
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "simulation")))]
 #[expect(clippy::unused_self, reason = "tests shift the clocks here")]
 impl Clock {
     fn shifted_boot_ms(&self, boot_ms: i64) -> i64 {
@@ -99,7 +105,7 @@ impl Clock {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "simulation"))]
 impl Clock {
     fn shifted_boot_ms(&self, boot_ms: i64) -> i64 {
         use std::sync::atomic::Ordering::SeqCst;

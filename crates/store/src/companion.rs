@@ -60,7 +60,12 @@ impl Companion {
         });
         let result: io::Result<()> =
             written.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        result.map_err(|source| StoreError::Io { doing: "write", path: self.path.clone(), source })
+        result.map_err(|source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StoreError::Full { operation: "write the ledger's generation" }
+            }
+            _ => StoreError::Io { doing: "write", path: self.path.clone(), source },
+        })
     }
 }
 

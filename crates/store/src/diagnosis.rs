@@ -16,7 +16,7 @@ use crate::error::During as _;
 use crate::page::page;
 use crate::request::{Answer, RequestKey};
 use crate::write::{Write, decode};
-use crate::{Kind, Page, PageRequest, Store, StoreError};
+use crate::{DiagnosisStart, Kind, Page, PageRequest, Store, StoreError};
 
 const LIST: &str = "diagnoses";
 
@@ -29,13 +29,26 @@ pub struct Finished {
 }
 
 impl Store {
-    /// Accepts a diagnosis as pending. `diagnosis.target` is `targets/{id}`, `diagnosis.principal` is who asks.
+    /// Accepts a diagnosis as pending, without what it starts from; see [`Store::accept_diagnosis`].
     pub async fn create_diagnosis(
         &self,
         id: &DiagnosisId,
         diagnosis: pb::Diagnosis,
         request: Option<&RequestKey>,
     ) -> Result<Answer<pb::Diagnosis>, StoreError> {
+        self.accept_diagnosis(id, diagnosis, None, request).await
+    }
+
+    /// Accepts a diagnosis as pending, with what it starts from. `diagnosis.target` is `targets/{id}`,
+    /// `diagnosis.principal` is who asks.
+    pub async fn accept_diagnosis(
+        &self,
+        id: &DiagnosisId,
+        diagnosis: pb::Diagnosis,
+        start: Option<&DiagnosisStart>,
+        request: Option<&RequestKey>,
+    ) -> Result<Answer<pb::Diagnosis>, StoreError> {
+        self.core.space.check("create diagnosis")?;
         let mut write = self.core.write("create diagnosis").await?;
         let (operation, now_ms) = (write.operation, write.now_ms);
         if let Some(before) = write.replay(request, Kind::Diagnosis).await? {
@@ -65,6 +78,9 @@ impl Store {
         if created.rows_affected() == 0 {
             let id = id.as_str().to_owned();
             return Err(StoreError::AlreadyExists { operation, kind: Kind::Diagnosis, id });
+        }
+        if let Some(start) = start {
+            write.add_start(id, start).await?;
         }
         write.remember(request, &diagnosis).await?;
         write.commit().await?;
@@ -125,7 +141,10 @@ impl Store {
         const OPERATION: &str = "update diagnosis";
         match self.append(Work::Forward(Box::new(diagnosis)), OPERATION).await? {
             Appended::Forward => Ok(()),
-            Appended::Events(_) | Appended::Report(_) => {
+            Appended::Events(_)
+            | Appended::Report(_)
+            | Appended::SessionBegun(_)
+            | Appended::SessionEnded => {
                 Err(StoreError::Busy { operation: OPERATION })
             }
         }
@@ -134,6 +153,14 @@ impl Store {
     /// Ends a diagnosis: its final form and its last event in one commit. `end_time` is set if it is not. The state has to
     /// be a final one.
     pub async fn finish_diagnosis(&self, diagnosis: pb::Diagnosis) -> Result<Finished, StoreError> {
+        match self.core.watch(self.finish_now(diagnosis.clone()).await) {
+            // There is room now: the ballast was given up for this.
+            Err(StoreError::Full { .. }) => self.finish_now(diagnosis).await,
+            finished => finished,
+        }
+    }
+
+    async fn finish_now(&self, diagnosis: pb::Diagnosis) -> Result<Finished, StoreError> {
         let mut write = self.core.write("finish diagnosis").await?;
         let now = timestamp(write.now_ms);
         let diagnosis = pb::Diagnosis { end_time: diagnosis.end_time.or(Some(now)), ..diagnosis };
@@ -144,31 +171,33 @@ impl Store {
         };
         let event = write.append_event(&id, event).await?;
         write.put_diagnosis(&diagnosis, true).await?;
+        write.drop_start(&id).await?;
         write.commit().await?;
         Ok(Finished { diagnosis, event })
     }
 
-    /// For a start: every diagnosis that has not ended, oldest first, now in the state interrupted. They are not ended by
-    /// this: judge what is there and call [`Store::finish_diagnosis`]; until then the next start finds them again.
-    pub async fn mark_interrupted(&self) -> Result<Vec<pb::Diagnosis>, StoreError> {
-        let mut write = self.core.write("mark interrupted diagnoses").await?;
-        let operation = write.operation;
+    /// For a start: every diagnosis that has not ended, oldest first, as it was last brought forward.
+    pub async fn unfinished_diagnoses(&self) -> Result<Vec<pb::Diagnosis>, StoreError> {
+        const OPERATION: &str = "find unfinished diagnoses";
         let rows: Vec<(String, Vec<u8>)> =
             sqlx::query_as("SELECT id, body FROM diagnosis WHERE ended = 0 ORDER BY create_ms, id")
-                .fetch_all(write.connection())
+                .fetch_all(&self.core.reader)
                 .await
-                .during(operation)?;
-        let mut interrupted = Vec::with_capacity(rows.len());
-        for (id, body) in rows {
-            let diagnosis = pb::Diagnosis {
-                state: pb::diagnosis::State::Interrupted.into(),
-                ..decode(&body, operation, Kind::Diagnosis, &id)?
-            };
-            write.put_diagnosis(&diagnosis, false).await?;
-            interrupted.push(diagnosis);
-        }
-        write.commit().await?;
-        Ok(interrupted)
+                .during(OPERATION)?;
+        rows.into_iter()
+            .map(|(id, body)| decode(&body, OPERATION, Kind::Diagnosis, &id))
+            .collect()
+    }
+
+    /// Whether the ledger knows a logon of this diagnosis, whatever became of it.
+    pub async fn has_logons(&self, id: &DiagnosisId) -> Result<bool, StoreError> {
+        let found: Option<(i64,)> =
+            sqlx::query_as("SELECT 1 FROM attempt WHERE diagnosis = ? LIMIT 1")
+                .bind(id.as_str())
+                .fetch_optional(&self.core.reader)
+                .await
+                .during("look for logons of a diagnosis")?;
+        Ok(found.is_some())
     }
 }
 

@@ -86,8 +86,16 @@ pub enum StoreError {
     /// An assertion of the ledger did not hold; every account is frozen.
     #[error("{operation}: the ledger contradicts itself ({assertion}); every account is frozen")]
     LedgerBroken { operation: &'static str, assertion: &'static str },
-    #[error("data folder {} is in use by another process", .folder.display())]
-    InUse { folder: PathBuf },
+    /// The database file itself; nothing was changed.
+    #[error(
+        "{} is damaged ({found}); nothing was changed. Keep a copy of the folder, put the newest backup of the database in its place and start again: what can be lost by that stays frozen for its quiet time",
+        .path.display()
+    )]
+    Damaged { path: PathBuf, found: String },
+    #[error("{} can be read by others (mode {mode:03o}); set it to 600, and change what is in it if somebody did", .path.display())]
+    Exposed { path: PathBuf, mode: u32 },
+    #[error("data folder {} is in use by {holder}", .folder.display())]
+    InUse { folder: PathBuf, holder: String },
     #[error("data folder {} is on a network file system ({kind}); use a local disk", .folder.display())]
     NetworkFileSystem { folder: PathBuf, kind: String },
     #[error(

@@ -29,7 +29,10 @@ impl Store {
         let work = Work::Events { diagnosis: diagnosis.clone(), events };
         match self.append(work, OPERATION).await? {
             Appended::Events(events) => Ok(events),
-            Appended::Report(_) | Appended::Forward => {
+            Appended::Report(_)
+            | Appended::Forward
+            | Appended::SessionBegun(_)
+            | Appended::SessionEnded => {
                 Err(StoreError::Busy { operation: OPERATION })
             }
         }

@@ -14,10 +14,14 @@ mod append;
 mod audit;
 mod clock;
 mod companion;
+mod damage;
 mod diagnosis;
 mod error;
 mod event;
+mod inspect;
+mod joining;
 mod ledger;
+mod offer;
 mod open;
 mod page;
 mod past;
@@ -25,6 +29,11 @@ mod report;
 mod request;
 mod row;
 mod schema;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
+mod space;
+mod start;
 mod target;
 mod write;
 
@@ -32,17 +41,23 @@ mod write;
 mod tests;
 
 pub use account::NewAccount;
-pub use agent::AgentRecord;
+pub use agent::{AgentRecord, Ban, Introduction, Presented};
 pub use audit::{AuditEntry, AuditRecord};
 pub use diagnosis::Finished;
 pub use error::{DatabaseError, Kind, StoreError};
+pub use inspect::{Inspection, inspect};
+pub use joining::{
+    JoinRefused, Joined, NewCertificate, NewJoinToken, RECOVERABLE, REPLAYED, TokenStanding,
+};
 pub use ledger::{
     Attempt, AttemptId, AttemptState, BreakerOpened, Budget, FreezeScope, Frozen, LogonResult,
     Nonce, OpenBreaker, ReserveRefused, ReserveRequest, SettleRefused, Settled, Standing,
     StartRefused, Started, Swept,
 };
+pub use offer::{GrantedTask, OfferedTask};
 pub use open::Store;
 pub use page::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, Page, PageRequest};
 pub use past::PastRecord;
 pub use report::{NewReport, Recorded, StoredReport};
 pub use request::{Answer, RequestKey};
+pub use start::DiagnosisStart;

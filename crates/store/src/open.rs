@@ -21,15 +21,18 @@ use crate::append::Appender;
 use crate::clock::Clock;
 use crate::companion::Companion;
 use crate::error::During as _;
-use crate::{StoreError, ledger, schema};
+use crate::space::{Keeper, Space};
+use crate::{StoreError, damage, ledger, schema};
 
-const DATABASE_FILE: &str = "parallax.db";
+pub(crate) const DATABASE_FILE: &str = "parallax.db";
 const LOCK_FILE: &str = "parallax.lock";
 const COMPANION_FILE: &str = "ledger.generation";
-const ENVELOPE_KEY_FILE: &str = "envelope.key";
+pub(crate) const ENVELOPE_KEY_FILE: &str = "envelope.key";
 
-/// How long a statement waits for the database, and a caller for a connection (reliability F9).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a statement waits for another process that holds the database. With [`TURN_TIMEOUT`] at most 5 s together.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a caller waits for its turn at a connection.
+const TURN_TIMEOUT: Duration = Duration::from_secs(3);
 const READERS_MAX: u32 = 4;
 /// How often a waiting process looks whether the folder is free.
 const LOCK_POLL: Duration = Duration::from_millis(100);
@@ -39,6 +42,7 @@ const OPEN: &str = "open the store";
 pub struct Store {
     pub(crate) core: Arc<Core>,
     pub(crate) appender: Appender,
+    keeper: Keeper,
 }
 
 /// What the store and its writing task share.
@@ -48,6 +52,10 @@ pub(crate) struct Core {
     pub(crate) envelope: EnvelopeKey,
     pub(crate) clock: Clock,
     pub(crate) companion: Companion,
+    pub(crate) space: Space,
+    /// Pages that the database may have; 0: no limit.
+    #[cfg(test)]
+    pub(crate) pages_max: std::sync::atomic::AtomicI64,
     folder: PathBuf,
     /// Holds the lock; its drop lets go.
     _lock: File,
@@ -74,15 +82,22 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let core = Arc::new(open_core(folder, wait, clock).await?);
-        schema::migrate(&core).await?;
-        ledger::open(&core).await?;
+        match make_ready(&core).await {
+            Err(StoreError::Full { .. }) => {
+                core.space.give_up();
+                make_ready(&core).await?;
+            }
+            ready => ready?,
+        }
         let appender = Appender::start(Arc::clone(&core));
-        Ok(Self { core, appender })
+        let keeper = Keeper::start(Arc::clone(&core));
+        Ok(Self { core, appender, keeper })
     }
 
     /// Waits until everything is written and lets the folder go.
     pub async fn close(self) {
         self.appender.close().await;
+        self.keeper.close().await;
         self.core.reader.close().await;
         self.core.writer.close().await;
     }
@@ -91,6 +106,18 @@ impl Store {
     pub fn folder(&self) -> &Path {
         &self.core.folder
     }
+}
+
+impl Core {
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Brings schema and ledger up to date. May be called again after a failure.
+async fn make_ready(core: &Core) -> Result<(), StoreError> {
+    schema::migrate(core).await?;
+    ledger::open(core).await
 }
 
 /// Locks the folder and opens its files, whatever schema they have.
@@ -102,12 +129,26 @@ pub(crate) async fn open_core(
     let lock = lock(folder, wait).await?;
     let owned = folder.to_owned();
     let prepared = tokio::task::spawn_blocking(move || prepare(&owned)).await;
-    let (envelope, companion) = prepared.unwrap_or_else(|error| {
+    let (envelope, companion, space) = prepared.unwrap_or_else(|error| {
         let source = io::Error::other(error);
         Err(StoreError::Io { doing: "prepare", path: folder.to_owned(), source })
     })?;
-    let (writer, reader) = connect(&folder.join(DATABASE_FILE)).await?;
-    Ok(Core { writer, reader, envelope, clock, companion, folder: folder.to_owned(), _lock: lock })
+    let database = folder.join(DATABASE_FILE);
+    damage::check_at_open(&database).await?;
+    let (writer, reader) =
+        connect(&database).await.map_err(|error| damage::damaged(&database, error))?;
+    Ok(Core {
+        writer,
+        reader,
+        envelope,
+        clock,
+        companion,
+        space,
+        #[cfg(test)]
+        pages_max: std::sync::atomic::AtomicI64::new(0),
+        folder: folder.to_owned(),
+        _lock: lock,
+    })
 }
 
 /// Takes the folder for this process. The kernel gives it back when the process ends, however it ends.
@@ -121,14 +162,22 @@ async fn lock(folder: &Path, wait: Duration) -> Result<File, StoreError> {
         source,
     })?;
     let deadline = Instant::now() + wait;
+    let mut has_told = false;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                name_holder(&file);
+                return Ok(file);
+            }
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                if !std::mem::replace(&mut has_told, true) {
+                    let (folder, holder) = (folder.display(), holder(&path));
+                    tracing::warn!(%folder, holder, ?wait, "another process uses the data folder; waiting for it");
+                }
                 tokio::time::sleep(LOCK_POLL).await;
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse { folder: folder.to_owned() });
+                return Err(StoreError::InUse { folder: folder.to_owned(), holder: holder(&path) });
             }
             Err(TryLockError::Error(source)) => {
                 return Err(StoreError::Io { doing: "lock", path, source });
@@ -137,8 +186,23 @@ async fn lock(folder: &Path, wait: Duration) -> Result<File, StoreError> {
     }
 }
 
-fn prepare(folder: &Path) -> Result<(EnvelopeKey, Companion), StoreError> {
+/// Leaves our process id for those who are refused. It says nothing about the lock itself, so a failure is no harm.
+fn name_holder(mut file: &File) {
+    use std::io::Write as _;
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+}
+
+fn holder(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    match text.trim().parse::<u32>() {
+        Ok(id) => format!("process {id}"),
+        Err(_) => "another process".to_owned(),
+    }
+}
+
+fn prepare(folder: &Path) -> Result<(EnvelopeKey, Companion, Space), StoreError> {
     let database = folder.join(DATABASE_FILE);
+    refuse_exposed(&database)?;
     // Made here, so that it is private from its first byte; its WAL gets the same mode from SQLite.
     private_file(&database, false).map_err(|source| StoreError::Io {
         doing: "open",
@@ -146,7 +210,12 @@ fn prepare(folder: &Path) -> Result<(EnvelopeKey, Companion), StoreError> {
         source,
     })?;
     let envelope = EnvelopeKey::load_or_create(&folder.join(ENVELOPE_KEY_FILE)).during(OPEN)?;
-    Ok((envelope, Companion::new(folder.join(COMPANION_FILE))))
+    let space = Space::new(folder);
+    if let Err(error) = space.keep() {
+        // There is nothing to give up then; a database that cannot be written says so itself.
+        tracing::warn!(%error, "cannot make the ballast file that is given up when the disk is full");
+    }
+    Ok((envelope, Companion::new(folder.join(COMPANION_FILE)), space))
 }
 
 async fn connect(database: &Path) -> Result<(SqlitePool, SqlitePool), StoreError> {
@@ -166,7 +235,7 @@ async fn connect(database: &Path) -> Result<(SqlitePool, SqlitePool), StoreError
     let pool = |connections| {
         SqlitePoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(BUSY_TIMEOUT)
+            .acquire_timeout(TURN_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
             // A connection to a file does not go away; and a dropped call never loses one (see `Pool::acquire`).
@@ -175,6 +244,24 @@ async fn connect(database: &Path) -> Result<(SqlitePool, SqlitePool), StoreError
     let writer = pool(1).connect_with(options.clone()).await.during(OPEN)?;
     let readers = pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON"));
     Ok((writer, readers))
+}
+
+/// A database that others could read may have been read.
+#[cfg(unix)]
+pub(crate) fn refuse_exposed(database: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::metadata(database) {
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => Err(StoreError::Exposed {
+            path: database.to_owned(),
+            mode: found.permissions().mode() & 0o777,
+        }),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn refuse_exposed(_database: &Path) -> Result<(), StoreError> {
+    Ok(())
 }
 
 /// Opens a file for writing with mode 0600, whatever it was before.
@@ -204,7 +291,7 @@ fn make_private_folder(folder: &Path) -> Result<(), StoreError> {
 
 /// Locks and shared memory of SQLite do not hold across machines. Where mounts cannot be read, the lock
 /// file alone has to do.
-fn refuse_network_file_system(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn refuse_network_file_system(folder: &Path) -> Result<(), StoreError> {
     let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return Ok(()) };
     let Ok(folder) = folder.canonicalize() else { return Ok(()) };
     match network_file_system(&mounts, &folder) {

@@ -1,6 +1,7 @@
 //! Reports of paths: durable before they are acknowledged, kept once however often they come.
 //!
-//! INVARIANT: one row per task; a second copy changes nothing and is told so.
+//! INVARIANT: one row per task; a second copy changes nothing and is told so. Only a silence gives way: to what its agent
+//! says after all.
 
 use parallax_model::DiagnosisId;
 use parallax_wire::pb;
@@ -46,7 +47,10 @@ impl Store {
         const OPERATION: &str = "record report";
         match self.append(Work::Report(Box::new(report)), OPERATION).await? {
             Appended::Report(recorded) => Ok(recorded),
-            Appended::Events(_) | Appended::Forward => {
+            Appended::Events(_)
+            | Appended::Forward
+            | Appended::SessionBegun(_)
+            | Appended::SessionEnded => {
                 Err(StoreError::Busy { operation: OPERATION })
             }
         }
@@ -91,8 +95,10 @@ impl Write<'_> {
         .execute(self.connection())
         .await
         .during(operation)?;
+        self.drop_offer(&new.task).await?;
         if inserted.rows_affected() == 0 {
-            return Ok(Recorded::Duplicate);
+            let is_first_word = self.replace_silence(new).await?;
+            return Ok(if is_first_word { Recorded::New(None) } else { Recorded::Duplicate });
         }
         match &new.event {
             Some(event) if !ended => {
@@ -102,4 +108,36 @@ impl Write<'_> {
             Some(_) | None => Ok(Recorded::New(None)),
         }
     }
+
+    /// Puts an agent's own word in the place of the silence that was noted for its task; returns whether there was one. The
+    /// diagnosis was judged without it, so it gets no event.
+    async fn replace_silence(&mut self, new: &NewReport) -> Result<bool, StoreError> {
+        let (operation, now_ms) = (self.operation, self.now_ms);
+        if is_silence(&new.report) {
+            return Ok(false);
+        }
+        let (body,): (Vec<u8>,) = sqlx::query_as("SELECT body FROM report WHERE task = ?")
+            .bind(&new.task)
+            .fetch_one(self.connection())
+            .await
+            .during(operation)?;
+        let kept: pb::PathReport =
+            decode(&body, operation, Kind::Diagnosis, new.diagnosis.as_str())?;
+        if !is_silence(&kept) || kept.path != new.report.path {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE report SET body = ?, received_ms = ? WHERE task = ? AND diagnosis = ?")
+            .bind(new.report.encode_to_vec())
+            .bind(now_ms)
+            .bind(&new.task)
+            .bind(new.diagnosis.as_str())
+            .execute(self.connection())
+            .await
+            .during(operation)?;
+        Ok(true)
+    }
+}
+
+fn is_silence(report: &pb::PathReport) -> bool {
+    matches!(report.report, Some(pb::path_report::Report::Silent(_)))
 }

@@ -6,9 +6,18 @@ use crate::StoreError;
 use crate::error::During as _;
 use crate::open::Core;
 
-const VERSIONS: [&str; 2] =
-    [include_str!("schema/0001_resources.sql"), include_str!("schema/0002_ledger.sql")];
+const VERSIONS: [&str; 4] = [
+    include_str!("schema/0001_resources.sql"),
+    include_str!("schema/0002_ledger.sql"),
+    include_str!("schema/0003_fleet.sql"),
+    include_str!("schema/0004_restart.sql"),
+];
 const MIGRATE: &str = "bring the schema up to date";
+
+/// The version this program knows.
+pub(crate) fn known() -> i64 {
+    i64::try_from(VERSIONS.len()).unwrap_or(i64::MAX)
+}
 
 /// Applies every version that is missing.
 pub(crate) async fn migrate(core: &Core) -> Result<(), StoreError> {
@@ -27,7 +36,7 @@ pub(crate) async fn migrate_to(core: &Core, last: usize) -> Result<(), StoreErro
         .fetch_one(&core.writer)
         .await
         .during(MIGRATE)?;
-    let known = i64::try_from(VERSIONS.len()).unwrap_or(i64::MAX);
+    let known = known();
     if found > known {
         return Err(StoreError::SchemaTooNew { found, known });
     }

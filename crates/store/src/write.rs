@@ -2,6 +2,7 @@
 //!
 //! Dropped without [`Write::commit`], it leaves nothing behind.
 
+use parallax_failpoint::point;
 use prost::Message;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
@@ -18,9 +19,33 @@ pub(crate) struct Write<'s> {
 
 impl Core {
     pub(crate) async fn write(&self, operation: &'static str) -> Result<Write<'_>, StoreError> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.during(operation)?;
+        let mut transaction = self.begin().await.during(operation)?;
+        #[cfg(test)]
+        self.limit_pages(&mut transaction).await;
         let now_ms = self.clock.now_ms(&mut transaction).await.during(operation)?;
         Ok(Write { core: self, operation, now_ms, transaction })
+    }
+}
+
+impl Core {
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            // SQLite rolls back by itself when the disk is full; the driver then takes its connection for one that is
+            // still in a transaction, for ever. Another connection is not.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with("BEGIN IMMEDIATE").await
+            }
+            begun => begun,
+        }
+    }
+
+    /// Gives up the ballast if this says that the disk is full.
+    pub(crate) fn watch<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(outcome, Err(StoreError::Full { .. })) {
+            self.space.give_up();
+        }
+        outcome
     }
 }
 
@@ -30,7 +55,10 @@ impl Write<'_> {
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.transaction.commit().await.during(self.operation)
+        point("store.commit.before");
+        let committed = self.transaction.commit().await.during(self.operation);
+        point("store.commit.after");
+        self.core.watch(committed)
     }
 
     /// Gives up, and waits until the connection is clean again.

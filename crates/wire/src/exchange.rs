@@ -3,8 +3,8 @@
 //! Absent on purpose: the challenges. They are read from the header fields again, so that both sides read alike.
 
 use parallax_model::{
-    Answer, Body, Connection, Exchange, Headers, HttpFailure, HttpVersion, LimitBroken, Outcome,
-    Type2,
+    Answer, Body, BodyEnd, Connection, Exchange, Headers, HttpFailure, HttpVersion, LimitBroken,
+    Outcome, Type2,
 };
 
 use crate::error::{DecodeError, Decoded, Within as _, bounded, enumeration, optional, required};
@@ -75,10 +75,12 @@ impl From<&Answer> for pb::Answer {
             status: answer.status.into(),
             reason: answer.reason.clone(),
             headers: answer.headers.0.iter().map(header).collect(),
+            headers_left_out: encode_count(answer.headers_left_out),
             body_beginning: answer.body.beginning.clone(),
             body_length: encode_count(answer.body.length),
             body_sha256: encode_hex(&answer.body.sha256),
-            body_cut: answer.body.cut,
+            body_cut: answer.body.end != BodyEnd::Whole,
+            body_end: encode_body_end(answer.body.end).into(),
             ntlm_type2: answer.type2.as_ref().map(Into::into),
             took: Some(encode_duration(answer.took)),
         }
@@ -106,18 +108,40 @@ impl TryFrom<pb::Answer> for Answer {
             reason: message.reason,
             challenges: headers.challenges(),
             headers,
+            headers_left_out: decode_count(message.headers_left_out, "headers_left_out")?,
             body: Body {
                 beginning: message.body_beginning,
                 length: decode_count(message.body_length, "body_length")?.into(),
                 sha256: decode_sha256(&message.body_sha256).ok_or_else(|| {
                     DecodeError::malformed("body_sha256", "64 hexadecimal digits")
                 })?,
-                cut: message.body_cut,
+                end: decode_body_end(message.body_end)?,
             },
             type2: optional(message.ntlm_type2, "ntlm_type2")?,
             took: decode_duration(message.took, "took")?,
         })
     }
+}
+
+fn encode_body_end(end: BodyEnd) -> answer::BodyEnd {
+    match end {
+        BodyEnd::Whole => answer::BodyEnd::Whole,
+        BodyEnd::Bound => answer::BodyEnd::Bound,
+        BodyEnd::TimedOut => answer::BodyEnd::TimedOut,
+        BodyEnd::TooSlow => answer::BodyEnd::TooSlow,
+        BodyEnd::Broken => answer::BodyEnd::Broken,
+    }
+}
+
+fn decode_body_end(number: i32) -> Decoded<BodyEnd> {
+    Ok(match enumeration(number, "body_end")? {
+        answer::BodyEnd::Unspecified => return Err(DecodeError::missing("body_end")),
+        answer::BodyEnd::Whole => BodyEnd::Whole,
+        answer::BodyEnd::Bound => BodyEnd::Bound,
+        answer::BodyEnd::TimedOut => BodyEnd::TimedOut,
+        answer::BodyEnd::TooSlow => BodyEnd::TooSlow,
+        answer::BodyEnd::Broken => BodyEnd::Broken,
+    })
 }
 
 impl From<&Type2> for pb::NtlmType2 {
@@ -186,6 +210,7 @@ impl From<&HttpFailure> for pb::HttpFailure {
             HttpFailure::Limit(LimitBroken::InterimResponses) => {
                 plain(Kind::TooManyInterimResponses)
             }
+            HttpFailure::Limit(LimitBroken::Progress) => plain(Kind::TooSlow),
             HttpFailure::NoConnection { detail } => detailed(Kind::NoConnection, detail),
             HttpFailure::UntrustedPeer => plain(Kind::UntrustedPeer),
             HttpFailure::NotPermitted { reason } => detailed(Kind::NotPermitted, reason),
@@ -209,6 +234,7 @@ impl TryFrom<pb::HttpFailure> for HttpFailure {
             Kind::HeadTooLarge => Self::Limit(LimitBroken::HeadBytes),
             Kind::TooManyHeaders => Self::Limit(LimitBroken::HeaderCount),
             Kind::TooManyInterimResponses => Self::Limit(LimitBroken::InterimResponses),
+            Kind::TooSlow => Self::Limit(LimitBroken::Progress),
             Kind::NoConnection => Self::NoConnection { detail },
             Kind::UntrustedPeer => Self::UntrustedPeer,
             Kind::NotPermitted => Self::NotPermitted { reason: detail },

@@ -15,6 +15,7 @@ mod document;
 mod endpoint;
 mod error;
 mod exchange;
+mod fleet;
 mod look;
 mod report;
 mod scalar;
@@ -26,6 +27,7 @@ pub use account::{check_account, check_secret};
 pub use diagnosis::{fill_judgement, read_zone, standing_word, zone_word};
 pub use document::{read_account_document, read_target_document};
 pub use error::{DecodeError, FieldViolation, Problem};
+pub use fleet::{JOIN_TOKEN_TTL, WantedJoinToken, check_join_token};
 pub use scalar::{
     account_name, decode_duration, decode_time, diagnosis_name, encode_duration, encode_time,
 };

@@ -149,6 +149,7 @@ impl From<&DnsFacts> for pb::DnsFacts {
             source: Some(source),
             cname_chain: facts.cname_chain.clone(),
             addresses: facts.addresses.iter().map(IpAddr::to_string).collect(),
+            left_out: encode_count(facts.left_out),
             v4: Some((&facts.v4).into()),
             v6: Some((&facts.v6).into()),
             took: Some(encode_duration(facts.took)),
@@ -173,6 +174,7 @@ impl TryFrom<pb::DnsFacts> for DnsFacts {
             source,
             cname_chain: message.cname_chain,
             addresses: decode_addresses(&message.addresses, "addresses", ADDRESSES_MAX)?,
+            left_out: decode_count(message.left_out, "left_out")?,
             v4: required(message.v4, "v4")?,
             v6: required(message.v6, "v6")?,
             took: decode_duration(message.took, "took")?,
@@ -224,6 +226,7 @@ impl From<&DnsFailure> for pb::DnsFailure {
             }
             DnsFailure::NoAddress => plain(Kind::NoAddress),
             DnsFailure::NoNameServer => plain(Kind::NoNameServer),
+            DnsFailure::ChainTooLong => plain(Kind::ChainTooLong),
             DnsFailure::Other { detail } => Self { detail: detail.clone(), ..plain(Kind::Other) },
         }
     }
@@ -242,6 +245,7 @@ impl TryFrom<pb::DnsFailure> for DnsFailure {
             Kind::TimedOut => Self::TimedOut { after: decode_duration(message.after, "after")? },
             Kind::NoAddress => Self::NoAddress,
             Kind::NoNameServer => Self::NoNameServer,
+            Kind::ChainTooLong => Self::ChainTooLong,
             Kind::Other => Self::Other { detail: message.detail },
         })
     }

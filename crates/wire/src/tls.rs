@@ -167,6 +167,7 @@ impl From<&TlsFailure> for pb::TlsFailure {
             }
             TlsFailure::NotTls => plain(Kind::NotTls),
             TlsFailure::ClientCertificateRequired => plain(Kind::ClientCertificateRequired),
+            TlsFailure::Limit { detail } => Self { detail: detail.clone(), ..plain(Kind::Limit) },
             TlsFailure::OurLimit { detail } => {
                 Self { detail: detail.clone(), ..plain(Kind::OurLimit) }
             }
@@ -191,6 +192,7 @@ impl TryFrom<pb::TlsFailure> for TlsFailure {
             Kind::TimedOut => Self::TimedOut { after: decode_duration(message.after, "after")? },
             Kind::NotTls => Self::NotTls,
             Kind::ClientCertificateRequired => Self::ClientCertificateRequired,
+            Kind::Limit => Self::Limit { detail: message.detail },
             Kind::OurLimit => Self::OurLimit { detail: message.detail },
             Kind::Other => Self::Other { detail: message.detail },
         })

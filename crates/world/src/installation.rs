@@ -324,6 +324,7 @@ fn hosts(target: &pb::Target) -> Vec<NamedHost> {
         match hosts.iter_mut().find(|it| it.name == named.name) {
             Some(known) => {
                 known.doors.extend(named.doors.iter().copied().collect::<Vec<Door>>());
+                known.addresses.extend(&named.addresses);
                 if endpoint.role != parallax_model::Role::Control {
                     known.active_sync_path = named.active_sync_path;
                 }

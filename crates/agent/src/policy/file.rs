@@ -1,8 +1,13 @@
 //! The policy file: TOML as a person writes it, then as it is checked. All mistakes at once.
 //!
-//! INVARIANT: a file can name hosts, the ports 443, 80 and 444, and paths; it cannot permit loopback.
+//! INVARIANT: a file can name hosts, the ports 443, 80 and 444, paths and addresses; it cannot permit loopback.
+//! INVARIANT: a spelling that could never match what a task says is a mistake, not a line without effect.
 
-use std::collections::BTreeSet;
+mod host;
+mod permissions;
+
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use parallax_model::Zone;
@@ -10,10 +15,12 @@ use parallax_process::{Layers, Mistakes, SettingsError, read_settings};
 use parallax_wire::read_zone;
 use serde::Deserialize;
 
-use super::{Door, Loopback, NamedHost, Policy, Scope, digest};
+use super::{Loopback, NamedHost, Policy, Scope, digest};
 
 /// Hosts of one file.
 const HOSTS_MAX: usize = 1000;
+/// Length of a file: room for every host with every port, path and address.
+const BYTES_MAX: u64 = 1024 * 1024;
 
 /// Why a policy file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +30,15 @@ pub enum PolicyError {
         path: PathBuf,
         #[source]
         source: std::io::Error,
+    },
+    #[error(
+        "the policy can be changed by anybody: {} has mode {mode:04o}; take the right to write from others (chmod o-w)",
+        .path.display()
+    )]
+    Writable {
+        /// The file, or the folder that it lies in.
+        path: PathBuf,
+        mode: u32,
     },
     /// One line a mistake.
     #[error("{0}")]
@@ -43,23 +59,50 @@ struct RawHost {
     name: String,
     ports: Option<Vec<u16>>,
     path: Option<String>,
+    addresses: Vec<String>,
 }
 
 impl Policy {
     /// Reads a policy file. No file: everything is denied, and every refusal says so.
+    ///
+    /// A file that anybody may write is no policy and is refused; one that the agent's own user may change is warned about.
     pub fn read(path: &Path) -> Result<Self, PolicyError> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match read_bytes(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(PolicyError::Unreadable { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
                 let why =
                     format!("there is no policy file {}, so everything is denied", path.display());
                 return Ok(Self::deny_everything(why));
             }
-            Err(source) => return Err(PolicyError::Unreadable { path: path.to_owned(), source }),
+            Err(error) => return Err(error),
         };
-        let policy = read_settings(&Layers::default().with_file(path), check)?;
-        Ok(Self { sha256: digest(&bytes), ..policy })
+        let sha256 = digest(&bytes);
+        let text = String::from_utf8(bytes).map_err(|_| {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8");
+            PolicyError::Unreadable { path: path.to_owned(), source }
+        })?;
+        let policy = read_settings(&Layers::default().with_file_text(path, text), check)?;
+        Ok(Self { sha256, ..policy })
     }
+}
+
+/// Everything is read of the one file that was opened, so that nobody can put another one in its place in between.
+fn read_bytes(path: &Path) -> Result<Vec<u8>, PolicyError> {
+    let unreadable = |source| PolicyError::Unreadable { path: path.to_owned(), source };
+    // Before it is opened: a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(std::io::Error::other("it is not a regular file")));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    permissions::check(path, &file)?;
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|it| it > BYTES_MAX) {
+        return Err(unreadable(std::io::Error::other("it is longer than 1 MiB")));
+    }
+    Ok(bytes)
 }
 
 fn check(raw: Raw, mistakes: &mut Mistakes) -> Option<Policy> {
@@ -81,8 +124,8 @@ fn check(raw: Raw, mistakes: &mut Mistakes) -> Option<Policy> {
         mistakes.add("hosts", "is required: zones other than external probe named hosts only");
     }
     let mut hosts: Vec<NamedHost> = Vec::new();
-    for (number, raw) in raw.hosts.into_iter().enumerate() {
-        let host = check_host(raw, zone, &format!("hosts[{number}]"), mistakes);
+    for (number, raw) in raw.hosts.into_iter().take(HOSTS_MAX).enumerate() {
+        let host = host::check(raw, zone, &format!("hosts[{number}]"), mistakes);
         if hosts.iter().any(|it| it.name == host.name) {
             mistakes
                 .add(format!("hosts[{number}].name"), format!("`{}` is there twice", host.name));
@@ -91,56 +134,6 @@ fn check(raw: Raw, mistakes: &mut Mistakes) -> Option<Policy> {
     }
     let scope = if hosts.is_empty() { Scope::AnyHost } else { Scope::Hosts(hosts) };
     Some(Policy { zone: Some(zone?), scope, loopback: Loopback::Denied, sha256: String::new() })
-}
-
-fn check_host(raw: RawHost, zone: Option<Zone>, at: &str, mistakes: &mut Mistakes) -> NamedHost {
-    let mut host = NamedHost::new(&raw.name);
-    let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | '_');
-    let is_name = !raw.name.is_empty() && raw.name.chars().all(is_plain);
-    if !is_name && raw.name.parse::<std::net::IpAddr>().is_err() {
-        let description =
-            format!("`{}` is no host; give the name or address of the URL, without port", raw.name);
-        mistakes.add(format!("{at}.name"), description);
-    }
-    if let Some(ports) = raw.ports {
-        host.doors = check_ports(&ports, zone, &format!("{at}.ports"), mistakes);
-    }
-    if let Some(path) = raw.path {
-        if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
-            let description = format!("`{path}` is no path; give one that begins with `/`");
-            mistakes.add(format!("{at}.path"), description);
-        }
-        host.active_sync_path = path;
-    }
-    host
-}
-
-fn check_ports(
-    ports: &[u16],
-    zone: Option<Zone>,
-    at: &str,
-    mistakes: &mut Mistakes,
-) -> BTreeSet<Door> {
-    let permitted: &[Door] = match zone {
-        Some(Zone::Internal | Zone::Backend) => &[Door::HTTPS, Door::HTTP, Door::BACK_END],
-        Some(Zone::External | Zone::Dmz) | None => &[Door::HTTPS],
-    };
-    let mut doors = BTreeSet::new();
-    for port in ports {
-        match permitted.iter().find(|it| it.port == *port) {
-            Some(door) => {
-                doors.insert(*door);
-            }
-            None if permitted.len() == 1 => {
-                mistakes.add(at, format!("{port} is not permitted; in this zone give 443"));
-            }
-            None => mistakes.add(at, format!("{port} is not permitted; give 443, 80 or 444")),
-        }
-    }
-    if ports.is_empty() {
-        mistakes.add(at, "is empty; leave it out for 443");
-    }
-    doors
 }
 
 /// A policy file for this zone and these hosts, with comments.
@@ -159,9 +152,11 @@ zone = \"{}\"
 # One block for each host, as it stands in the endpoint's URL.
 # ports: 443 if left out; internal and backend may add 80 (plain http) and 444 (back end of 2013 and later)
 # path: the ActiveSync directory, /Microsoft-Server-ActiveSync if left out
+# addresses: those that an endpoint's `connect` may name for it; what its name leads to need not stand here
 # [[hosts]]
-# name = \"be03.corp.example\"
-# ports = [80]
+# name = \"mail.corp.example\"
+# ports = [443, 80]
+# addresses = [\"10.0.1.20\"]
 ",
         parallax_wire::zone_word(zone)
     );

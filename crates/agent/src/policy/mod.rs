@@ -3,11 +3,18 @@
 //! A pure function over zone, named hosts, scheme and port, method, path and the address that would be dialled. Absent
 //! on purpose: names and sockets; the address is asked about when it is known, right before it is dialled.
 //!
+//! A task can ask for less than the policy permits, never for more. Limits, trust and looks of a task do not enter here at all;
+//! an address that the task names (`connect`, `only_address`) counts for a named host only if the file lists it there, or if
+//! this agent's name servers gave it lately.
+//!
 //! INVARIANT: what nothing permits is denied; without a policy everything is.
+//! INVARIANT: the host that is judged is the host that is resolved, and the address that is judged is the one dialled.
 //! INVARIANT: loopback is dialled only under [`Policy::world`], which no file can ask for.
 
 mod addresses;
 mod file;
+mod refusal;
+mod resolved;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,7 +23,10 @@ use parallax_model::{Endpoint, Look, Method, Task, Zone};
 pub use parallax_probe::Rule;
 use sha2::{Digest as _, Sha256};
 
+use addresses::Nature;
 pub use file::{PolicyError, policy_template};
+use refusal::Refusal;
+pub(crate) use resolved::Resolved;
 
 /// The paths that are asked for besides the `ActiveSync` directory itself; letter case does not matter to IIS.
 const OTHER_PATHS: [&str; 6] = [
@@ -51,15 +61,18 @@ pub struct NamedHost {
     pub doors: BTreeSet<Door>,
     /// Path of its `ActiveSync` directory.
     pub active_sync_path: String,
+    /// Addresses that a task may name for it; those that its name leads to need not be here.
+    pub addresses: BTreeSet<IpAddr>,
 }
 
 impl NamedHost {
     /// A host with the usual door and path.
     pub fn new(name: &str) -> Self {
         Self {
-            name: name.trim_end_matches('.').to_ascii_lowercase(),
+            name: comparable(name),
             doors: BTreeSet::from([Door::HTTPS]),
             active_sync_path: ACTIVE_SYNC_PATH.to_owned(),
+            addresses: BTreeSet::new(),
         }
     }
 
@@ -69,9 +82,26 @@ impl NamedHost {
         Self {
             doors: BTreeSet::from([door]),
             active_sync_path: endpoint.path.clone(),
+            addresses: endpoint.connect.iter().map(IpAddr::to_canonical).collect(),
             ..Self::new(&endpoint.host)
         }
     }
+}
+
+/// Where an address comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A name server of this machine gave it for the host, just now or in a round before.
+    Resolved,
+    /// It stands in the task: `connect`, `only_address`, or the host itself is an address.
+    Task,
+}
+
+/// What would be dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    pub address: IpAddr,
+    pub origin: Origin,
 }
 
 /// One thing to do, as far as it is known.
@@ -83,8 +113,8 @@ pub struct Ask<'a> {
     pub method: Method,
     /// Without query.
     pub path: &'a str,
-    /// The address that would be dialled; `None` before the name was resolved.
-    pub address: Option<IpAddr>,
+    /// `None` before the name was resolved.
+    pub destination: Option<Destination>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +167,19 @@ impl Policy {
         &self.sha256
     }
 
+    /// Where this agent stands; none if everything is denied.
+    pub fn zone(&self) -> Option<Zone> {
+        self.zone
+    }
+
+    /// The hosts that are named; none if everything or any host is meant.
+    pub fn hosts(&self) -> &[NamedHost] {
+        match &self.scope {
+            Scope::Hosts(hosts) => hosts,
+            Scope::Nothing { .. } | Scope::AnyHost => &[],
+        }
+    }
+
     /// Whether everything is denied, and why.
     pub fn denies_everything(&self) -> Option<&str> {
         match &self.scope {
@@ -146,9 +189,13 @@ impl Policy {
     }
 
     /// Whether a task may be taken: every look of it, as far as that can be said before names are resolved.
-    pub fn permits_task(&self, task: &Task) -> Result<(), Rule> {
+    pub(crate) fn permits_task(&self, task: &Task, resolved: &Resolved) -> Result<(), Rule> {
         let endpoint = &task.endpoint;
         let known = task.only_address.or(endpoint.connect).or_else(|| endpoint.host.parse().ok());
+        let destination = known.map(|address| {
+            let origin = resolved.origin(&endpoint.host, address);
+            Destination { address, origin }
+        });
         let logon = task.logon.as_ref().map(|it| Look::anonymous(Method::Get, it.place));
         for look in task.looks.iter().chain(&logon) {
             self.permits(&Ask {
@@ -156,56 +203,85 @@ impl Policy {
                 door: Door { is_https: endpoint.is_https, port: endpoint.port },
                 method: look.method,
                 path: path_of(endpoint, look.place),
-                address: known,
+                destination,
             })?;
         }
         Ok(())
     }
 
-    /// Whether this may be done.
+    /// Whether this may be done. The refusal begins with the id of the rule, see [`Rule`].
     pub fn permits(&self, ask: &Ask<'_>) -> Result<(), Rule> {
-        let host = match &self.scope {
-            Scope::Nothing { why } => return Err(Rule(why.clone())),
-            Scope::AnyHost => &NamedHost::new(ask.host),
-            Scope::Hosts(hosts) => find(hosts, ask.host)
-                .ok_or_else(|| Rule(format!("host `{}` is not named in the policy", ask.host)))?,
+        self.judge(ask).map_err(Rule::from)
+    }
+
+    fn judge<'a>(&'a self, ask: &Ask<'a>) -> Result<(), Refusal<'a>> {
+        let Ask { host, door, path, .. } = *ask;
+        let (named, is_named) = match &self.scope {
+            Scope::Nothing { why } => return Err(Refusal::Nothing { why }),
+            Scope::AnyHost => (&NamedHost::new(host), false),
+            Scope::Hosts(hosts) => (find(hosts, host).ok_or(Refusal::Host { host })?, true),
         };
-        if !host.doors.contains(&ask.door) {
-            let scheme = if ask.door.is_https { "https" } else { "http" };
-            return Err(Rule(format!(
-                "{scheme} to port {} of `{}` is not permitted by the policy",
-                ask.door.port, ask.host
-            )));
+        if !named.doors.contains(&door) {
+            return Err(if is_named {
+                Refusal::HostDoor { host, door }
+            } else {
+                Refusal::ZoneDoor { host, door }
+            });
         }
         match ask.method {
             Method::Options | Method::Get => {}
         }
-        if ask.path != host.active_sync_path && !is_usual(ask.path) {
-            return Err(Rule(format!("path `{}` is not permitted by the policy", ask.path)));
+        if path != named.active_sync_path && !is_usual(path) {
+            return Err(Refusal::Path { path });
         }
-        ask.address.map_or(Ok(()), |address| self.permits_address(address))
+        let Some(Destination { address, origin }) = ask.destination else { return Ok(()) };
+        if is_named && origin == Origin::Task && !is_listed(named, address) {
+            return Err(Refusal::Given { host, address });
+        }
+        self.judge_address(address)
     }
 
-    fn permits_address(&self, address: IpAddr) -> Result<(), Rule> {
+    fn judge_address(&self, address: IpAddr) -> Result<(), Refusal<'static>> {
         let address = address.to_canonical();
         if self.loopback == Loopback::Permitted && address.is_loopback() {
             return Ok(());
         }
-        if addresses::is_nobody(address) {
-            return Err(Rule(format!("{address} is loopback, link-local or multicast")));
+        let (form, nature) = addresses::judge(address);
+        match nature {
+            Nature::Private if self.zone == Some(Zone::External) => {
+                Err(Refusal::Private { address, form })
+            }
+            Nature::Public | Nature::Private => Ok(()),
+            Nature::Unspecified
+            | Nature::Loopback
+            | Nature::LinkLocal
+            | Nature::Metadata
+            | Nature::Multicast
+            | Nature::Broadcast => Err(Refusal::Never { address, form, nature }),
         }
-        if self.zone == Some(Zone::External) && !addresses::is_public(address) {
-            return Err(Rule(format!(
-                "{address} is private; zone external dials public addresses"
-            )));
-        }
-        Ok(())
     }
 }
 
+/// A host as it is compared: in lower case, without the dot at its end; an address in its one usual spelling. `10.0.0.7.` is
+/// a name, which would be resolved, and not that address.
+fn comparable(host: &str) -> String {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.to_string();
+    }
+    let bare = host.strip_suffix('.').filter(|it| it.parse::<IpAddr>().is_err());
+    bare.unwrap_or(host).to_ascii_lowercase()
+}
+
 fn find<'a>(hosts: &'a [NamedHost], name: &str) -> Option<&'a NamedHost> {
-    let name = name.trim_end_matches('.');
-    hosts.iter().find(|it| it.name.eq_ignore_ascii_case(name))
+    let name = comparable(name);
+    hosts.iter().find(|it| it.name == name)
+}
+
+/// Whether the policy itself has this address for this host.
+fn is_listed(host: &NamedHost, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    host.addresses.contains(&address)
+        || host.name.parse::<IpAddr>().is_ok_and(|it| it.to_canonical() == address)
 }
 
 fn is_usual(path: &str) -> bool {

@@ -12,15 +12,23 @@ use parallax_auth::{Binding, Secret, seal};
 use parallax_model::VantageName;
 use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::agent_service_server::{AgentService, AgentServiceServer};
+use parallax_wire::pb::link::enrollment_service_server::{
+    EnrollmentService, EnrollmentServiceServer,
+};
 use parallax_wire::pb::link::session_request::Message as Said;
 use parallax_wire::pb::link::session_response::Message as Tell;
-use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair, PublicKeyData as _, SanType,
+};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -39,54 +47,108 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
+/// From when to when a certificate holds, in days from now.
+pub(crate) type Days = (i64, i64);
+/// As they come from a controller.
+pub(crate) const FRESH: Days = (-1, 30);
+
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::named("Parallax agents")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).expect("a certificate").der().clone();
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: SanType) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().expect("a key");
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// SHA-256 over its key, as a token carries it.
+    pub(crate) fn pin(&self) -> [u8; 32] {
+        Sha256::digest(self.issuer.key().subject_public_key_info()).into()
+    }
+
+    fn params(name: SanType, days: Days) -> CertificateParams {
         let mut params = CertificateParams::default();
+        let now = OffsetDateTime::now_utc();
         params.subject_alt_names = vec![name];
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        params.not_before = now + time::Duration::days(days.0);
+        params.not_after = now + time::Duration::days(days.1);
+        params
+    }
+
+    fn issue(
+        &self,
+        name: SanType,
+        days: Days,
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = Self::params(name, days).signed_by(&key, &self.issuer);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        (certificate.der().clone(), key)
+        (certificate.expect("a certificate").der().clone(), key)
     }
 
     pub(crate) fn agent(&self, vantage: &str) -> Identity {
-        let id = format!("spiffe://parallax/agent/{vantage}");
-        let (certificate, key) = self.issue(SanType::URI(id.try_into().expect("a URI")));
+        self.agent_for(vantage, FRESH)
+    }
+
+    pub(crate) fn agent_for(&self, vantage: &str, days: Days) -> Identity {
+        let (certificate, key) = self.issue(spiffe(vantage), days);
         Identity { chain: vec![certificate], key, authority: self.certificate.clone() }
     }
 
-    fn server(&self) -> TlsAcceptor {
-        let (certificate, key) =
-            self.issue(SanType::DnsName("controller.test".try_into().expect("a name")));
+    /// What a controller answers to a request for the agent `hq`.
+    pub(crate) fn certify(&self, request: &[u8]) -> wire::Certificate {
+        let request = CertificateSigningRequestParams::from_der(&request.into());
+        let public_key = request.expect("a request").public_key;
+        let certificate = Self::params(spiffe("hq"), FRESH).signed_by(&public_key, &self.issuer);
+        wire::Certificate {
+            chain: vec![certificate.expect("a certificate").der().to_vec()],
+            authority: self.certificate.to_vec(),
+        }
+    }
+
+    /// TLS of a controller: its certificate for `controller.test`, and client certificates of this authority if any come.
+    pub(crate) fn server(&self, days: Days) -> ServerConfig {
+        let name = SanType::DnsName("controller.test".try_into().expect("a name"));
+        let (certificate, key) = self.issue(name, days);
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).expect("a root");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+                .allow_unauthenticated()
                 .build()
                 .expect("a verifier");
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
             .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![certificate], key)
+            .with_single_cert(vec![certificate, self.certificate.clone()], key)
             .expect("a certificate");
         config.alpn_protocols = vec![b"h2".to_vec()];
-        TlsAcceptor::from(Arc::new(config))
+        config
     }
+}
+
+fn spiffe(vantage: &str) -> SanType {
+    let id = format!("spiffe://parallax/agent/{vantage}");
+    SanType::URI(id.try_into().expect("a URI"))
 }
 
 pub(crate) struct Controller {
     pub(crate) address: SocketAddr,
     sessions: mpsc::Receiver<Session>,
+    /// Calls for certificates.
+    calls: mpsc::Receiver<Call>,
     failures: mpsc::Receiver<io::Error>,
     _serving: JoinSet<()>,
 }
@@ -104,20 +166,28 @@ impl fmt::Debug for Session {
 }
 
 impl Controller {
+    /// A server whose certificate calls the test answers, and whose sessions the test holds.
     pub(crate) async fn start(authority: &Authority) -> Self {
+        Self::start_with(authority.server(FRESH)).await
+    }
+
+    pub(crate) async fn start_with(tls: ServerConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (sender, sessions) = mpsc::channel(8);
+        let (ask, calls) = mpsc::channel(8);
         let (connections, incoming) = mpsc::channel(8);
         let (failed, failures) = mpsc::channel(64);
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, authority.server(), connections, failed));
-        let service = AgentServiceServer::new(Scripted(sender));
-        let server = Server::builder().add_service(service);
+        serving.spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), connections, failed));
+        let scripted = Scripted { sessions: sender, calls: ask };
+        let server = Server::builder()
+            .add_service(EnrollmentServiceServer::new(scripted.clone()))
+            .add_service(AgentServiceServer::new(scripted));
         serving.spawn(async move {
             let _ = server.serve_with_incoming(ReceiverStream::new(incoming)).await;
         });
-        Self { address, sessions, failures, _serving: serving }
+        Self { address, sessions, calls, failures, _serving: serving }
     }
 
     /// The next session, after its hello; the welcome is still to be said.
@@ -125,6 +195,11 @@ impl Controller {
         let mut session = soon("a session", self.sessions.recv()).await.expect("a server");
         let hello = if let Said::Hello(hello) = session.hears().await { Some(hello) } else { None };
         (session, hello.expect("a hello"))
+    }
+
+    /// The next call for a certificate.
+    pub(crate) async fn call(&mut self) -> Call {
+        soon("a call", self.calls.recv()).await.expect("a server")
     }
 
     /// A session that stands.
@@ -149,10 +224,14 @@ impl Session {
     }
 
     pub(crate) async fn welcome(&self, epoch: i64, heartbeat: Duration) {
+        self.welcome_with(epoch, heartbeat, 8).await;
+    }
+
+    pub(crate) async fn welcome_with(&self, epoch: i64, heartbeat: Duration, credit: i32) {
         let welcome = wire::Welcome {
             session_epoch: epoch,
             protocol_min: 1,
-            credit: 8,
+            credit,
             heartbeat_interval: Some(parallax_wire::encode_duration(heartbeat)),
             vantage: "hq".to_owned(),
         };
@@ -196,6 +275,11 @@ impl Session {
         refuse.expect("a refuse")
     }
 
+    /// The session is over, whatever was said before.
+    pub(crate) async fn ends(&mut self) {
+        while self.hears_anything().await.is_some() {}
+    }
+
     /// Offers a task that is to be taken.
     pub(crate) async fn offers(&mut self, offer: wire::Offer) {
         let id = offer.task.clone();
@@ -228,7 +312,58 @@ pub(crate) fn go(begin: &wire::Begin, sequence: i64) -> wire::Go {
     }
 }
 
-struct Scripted(mpsc::Sender<Session>);
+/// A call for a certificate; dropped without an answer, it is refused.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) asked: Asked,
+    pub(crate) reply: oneshot::Sender<Result<wire::Certificate, Status>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Enroll { token: Vec<u8>, request: Vec<u8> },
+    Renew { request: Vec<u8> },
+    Recover { expired: Vec<u8>, request: Vec<u8> },
+}
+
+#[derive(Clone)]
+struct Scripted {
+    sessions: mpsc::Sender<Session>,
+    calls: mpsc::Sender<Call>,
+}
+
+impl Scripted {
+    async fn ask(&self, asked: Asked) -> Result<Option<wire::Certificate>, Status> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.calls.send(Call { asked, reply }).await;
+        sent.map_err(|_| Status::unavailable("the test is over"))?;
+        let answer = answer.await;
+        answer.unwrap_or_else(|_| Err(Status::permission_denied("the test says no"))).map(Some)
+    }
+}
+
+#[tonic::async_trait]
+impl EnrollmentService for Scripted {
+    async fn enroll(
+        &self,
+        request: Request<wire::EnrollRequest>,
+    ) -> Result<Response<wire::EnrollResponse>, Status> {
+        let wire::EnrollRequest { token, signing_request } = request.into_inner();
+        let certificate = self.ask(Asked::Enroll { token, request: signing_request }).await?;
+        let (vantage, zone) = ("hq".to_owned(), "internal".to_owned());
+        Ok(Response::new(wire::EnrollResponse { certificate, vantage, zone }))
+    }
+
+    async fn recover(
+        &self,
+        request: Request<wire::RecoverRequest>,
+    ) -> Result<Response<wire::RecoverResponse>, Status> {
+        let wire::RecoverRequest { expired_certificate, signing_request } = request.into_inner();
+        let asked = Asked::Recover { expired: expired_certificate, request: signing_request };
+        let certificate = self.ask(asked).await?;
+        Ok(Response::new(wire::RecoverResponse { certificate }))
+    }
+}
 
 #[tonic::async_trait]
 impl AgentService for Scripted {
@@ -240,15 +375,17 @@ impl AgentService for Scripted {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outgoing, stream) = mpsc::channel(64);
         let session = Session { incoming: request.into_inner(), outgoing };
-        self.0.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
+        self.sessions.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn renew(
         &self,
-        _request: Request<wire::RenewRequest>,
+        request: Request<wire::RenewRequest>,
     ) -> Result<Response<wire::RenewResponse>, Status> {
-        Err(Status::unimplemented("not scripted"))
+        let wire::RenewRequest { signing_request } = request.into_inner();
+        let certificate = self.ask(Asked::Renew { request: signing_request }).await?;
+        Ok(Response::new(wire::RenewResponse { certificate }))
     }
 }
 

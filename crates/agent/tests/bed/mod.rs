@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parallax_agent::{AgentSettings, NamedHost, Policy, Timings, run};
+use parallax_agent::{AgentSettings, Identity, NamedHost, Policy, Timings, run};
 use parallax_model::{
     AccountId, DiagnosisId, Endpoint, EndpointName, Limits, LogonTask, Look, NameForm, Place, Role,
     Task, Trust, UserName, Zone,
@@ -20,7 +20,7 @@ use rustls_pki_types::ServerName;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use controller::{Authority, Controller, SECRET, go};
+pub(crate) use controller::{Asked, Authority, Call, Controller, FRESH, SECRET, Session, go};
 pub(crate) use target::Target;
 
 /// Nothing in these tests takes so long, unless it is broken.
@@ -48,6 +48,7 @@ pub(crate) fn quick() -> Timings {
     Timings {
         reconnect_base: Duration::from_millis(10),
         reconnect_cap: Duration::from_millis(50),
+        drain: Duration::ZERO,
         farewell: Duration::from_millis(50),
         ..Timings::default()
     }
@@ -70,12 +71,18 @@ impl Bed {
         authority: &Authority,
         timings: Timings,
     ) -> Self {
-        let target = Target::start().await;
-        let mut settings = AgentSettings::new(
-            controller.address.to_string(),
-            ServerName::try_from("controller.test").expect("a name"),
-        );
+        let mut settings = settings(&controller.address.to_string());
         settings.timings = timings;
+        Self::run(controller, authority.agent("hq"), settings).await
+    }
+
+    /// An agent with these settings.
+    pub(crate) async fn run(
+        controller: Controller,
+        identity: Identity,
+        settings: AgentSettings,
+    ) -> Self {
+        let target = Target::start().await;
         let hosts = [DECLARED, SILENT].map(|it| NamedHost::of(&endpoint(it)));
         let policy = Policy::world(Zone::Internal, hosts.to_vec());
         let routes =
@@ -89,7 +96,6 @@ impl Bed {
         }));
         let instrument = Instrument::new(dial).expect("an instrument");
         let stop = CancellationToken::new();
-        let identity = authority.agent("hq");
         let mut agent = JoinSet::new();
         let running = run(settings, identity, instrument, policy, stop.clone());
         agent.spawn(async move { running.await.expect("the agent runs") });
@@ -97,11 +103,31 @@ impl Bed {
     }
 
     /// Stops the agent; it has to end by itself.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
+        self.ended().await;
+    }
+
+    /// Waits for the agent's end; the controller is for the next one.
+    pub(crate) async fn ended(mut self) -> Controller {
         let ended = soon("the agent's end", self.agent.join_next()).await;
         ended.expect("one agent").expect("no panic");
+        self.controller
     }
+
+    /// Ends the agent as a crash would.
+    pub(crate) async fn kill(mut self) -> Controller {
+        self.agent.shutdown().await;
+        self.controller
+    }
+}
+
+/// Of an agent that keeps everything in memory.
+pub(crate) fn settings(controller: &str) -> AgentSettings {
+    let name = ServerName::try_from("controller.test").expect("a name");
+    let mut settings = AgentSettings::new(controller, name);
+    settings.timings = quick();
+    settings
 }
 
 fn endpoint(address: Ipv4Addr) -> Endpoint {
@@ -142,6 +168,11 @@ pub(crate) fn look(id: &str) -> wire::Offer {
 /// An anonymous look at an address where nothing answers.
 pub(crate) fn endless_look(id: &str) -> wire::Offer {
     encode_offer(&task(id, SILENT), wire::Lane::OnDemand, "")
+}
+
+/// The same for a schedule.
+pub(crate) fn scheduled_look(id: &str) -> wire::Offer {
+    encode_offer(&task(id, SILENT), wire::Lane::Scheduled, "")
 }
 
 /// A look at a host that the policy does not name.

@@ -4,24 +4,29 @@
 //!
 //! INVARIANT: at most one session per vantage, the newest; what arrives from an older one is ignored.
 //! INVARIANT: `go` leaves at most once per task, and only into the session that asked.
+//! INVARIANT: a certificate that is shut out has no session, and what it said before counts for nothing.
 //! INVARIANT: a result is acknowledged when its owner says so, never here.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, SystemTime};
 
-use parallax_model::VantageName;
+use parallax_model::{EndpointName, VantageName};
 use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::session_response::Message;
+use rand::RngExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::conduct::Breach;
 use super::handle::{Command, Fleet, Heard, Joining};
+use super::outgoing::Cut;
+use super::queue::{Lane, Queue};
 use super::session::HEARTBEAT;
 use super::{
     Begin, CREDIT, Done, FleetView, LateResult, NotOffered, PROTOCOL, TaskEvent, TaskPlace,
-    WAITING_MAX, response,
+    response,
 };
 
 /// Commands on their way to the fleet.
@@ -36,16 +41,18 @@ const PAST_MAX: usize = 4096;
 const FLIP: Duration = Duration::from_mins(1);
 /// How long a replaced agent is asked to stay away.
 const REPLACED_AWAY: Duration = Duration::from_mins(1);
+/// At a stop every agent is asked to stay away for another time up to this, so that they do not come back in step.
+const STOPPED_AWAY_MAX: Duration = Duration::from_secs(5);
 
-struct Session {
-    epoch: i64,
+pub(super) struct Session {
+    pub(super) epoch: i64,
+    pub(super) certificate_sha256: [u8; 32],
     since: Instant,
+    pub(super) cut: Cut,
     outgoing: mpsc::Sender<Result<wire::SessionResponse, tonic::Status>>,
     closed: CancellationToken,
-    /// Tasks that lie with the agent, at most [`CREDIT`].
-    held: usize,
-    /// Tasks that wait for room, at most [`WAITING_MAX`].
-    waiting: VecDeque<Box<wire::Offer>>,
+    /// Tasks that lie with the agent or wait for room there.
+    pub(super) queue: Queue,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +71,7 @@ struct Assigned {
     vantage: VantageName,
     epoch: i64,
     place: TaskPlace,
+    lane: Lane,
     stage: Stage,
     events: mpsc::Sender<TaskEvent>,
 }
@@ -78,9 +86,14 @@ struct Past {
 /// The fleet's owner. [`FleetTask::run`] is the only thing that changes it.
 pub(crate) struct FleetTask {
     commands: mpsc::Receiver<Command>,
-    view: watch::Sender<FleetView>,
+    pub(super) view: watch::Sender<FleetView>,
     late: mpsc::Sender<LateResult>,
-    sessions: BTreeMap<VantageName, Session>,
+    breaches: mpsc::Sender<Breach>,
+    pub(super) sessions: BTreeMap<VantageName, Session>,
+    /// Agents that are given nothing new.
+    pub(super) drained: BTreeSet<VantageName>,
+    /// Certificates that are shut out, the newest [`super::standing::CUT_MAX`].
+    pub(super) shut_out: VecDeque<[u8; 32]>,
     tasks: BTreeMap<String, Assigned>,
     past: BTreeMap<String, Past>,
     past_order: VecDeque<String>,
@@ -97,12 +110,27 @@ impl FleetTask {
             commands,
             view,
             late,
+            breaches: mpsc::channel(1).0,
             sessions: BTreeMap::new(),
+            drained: BTreeSet::new(),
+            shut_out: VecDeque::new(),
             tasks: BTreeMap::new(),
             past: BTreeMap::new(),
             past_order: VecDeque::new(),
         };
         (fleet, task)
+    }
+
+    /// Tells this one what no honest agent does; without it, nobody listens.
+    pub(crate) fn telling(mut self, breaches: mpsc::Sender<Breach>) -> Self {
+        self.breaches = breaches;
+        self
+    }
+
+    /// Begins with these agents given nothing new.
+    pub(crate) fn with_drained(mut self, drained: BTreeSet<VantageName>) -> Self {
+        self.drained = drained;
+        self
     }
 
     /// Serves commands until `stop`, then tells every agent to go away.
@@ -112,11 +140,12 @@ impl FleetTask {
         }
         let vantages: Vec<VantageName> = self.sessions.keys().cloned().collect();
         for vantage in vantages {
-            self.end(&vantage, Some("the controller stops"), Duration::ZERO);
+            let away = STOPPED_AWAY_MAX.mul_f64(rand::rng().random_range(0.0..1.0));
+            self.end(&vantage, Some("the controller stops"), away);
         }
     }
 
-    fn handle(&mut self, command: Command) {
+    pub(super) fn handle(&mut self, command: Command) {
         match command {
             Command::Join { joining, reply } => {
                 let began = self.join(joining);
@@ -142,36 +171,53 @@ impl FleetTask {
             Command::Acknowledge { vantage, task } => {
                 self.tell(&vantage, Message::Acknowledge(wire::Acknowledge { task }));
             }
+            Command::Disown { vantage, task } => self.disown(&vantage, task),
             Command::Cancel { task } => self.cancel(&task),
             Command::Forget { task } => self.forget(&task),
             Command::Abandon { task } => self.abandon(&task),
+            Command::Cut { certificates, reason, reply } => {
+                self.cut(&certificates, &reason);
+                let _ = reply.send(());
+            }
+            Command::Uncut { certificates } => self.uncut(&certificates),
+            Command::Drain { vantage, drained, reply } => {
+                self.drain(&vantage, drained);
+                let _ = reply.send(());
+            }
         }
     }
 
     pub(super) fn join(&mut self, joining: Joining) -> bool {
-        let Joining { vantage, epoch, outgoing, closed } = joining;
+        let Joining { vantage, epoch, certificate_sha256, outgoing, closed, cut } = joining;
+        if self.shut_out.contains(&certificate_sha256) {
+            return false;
+        }
         if let Some(old) = self.sessions.get(&vantage) {
             if old.epoch > epoch {
                 return false;
             }
-            if old.since.elapsed() < FLIP {
-                warn!(%vantage, "an agent's session was replaced within a minute; two agents may share one certificate");
+            // Who renewed its certificate comes back with another one.
+            let is_same_identity = old.certificate_sha256 == certificate_sha256;
+            if is_same_identity && old.since.elapsed() < FLIP {
+                warn!(%vantage, "an agent's session was replaced within a minute; two machines may share one certificate");
+                self.view.send_modify(|it| {
+                    it.flipped.insert(vantage.clone(), SystemTime::now());
+                });
             }
             self.end(&vantage, Some("a newer session of this agent began"), REPLACED_AWAY);
         }
         let since = Instant::now();
-        let session = Session { epoch, since, outgoing, closed, held: 0, waiting: VecDeque::new() };
+        let queue = Queue::default();
+        let session = Session { epoch, certificate_sha256, since, cut, outgoing, closed, queue };
         info!(%vantage, "an agent's session began");
         self.sessions.insert(vantage.clone(), session);
         self.tell(&vantage, Message::Welcome(welcome(&vantage, epoch)));
-        self.view.send_modify(|it| {
-            it.connected.insert(vantage);
-        });
+        self.show(&vantage);
         true
     }
 
     /// Ends a session: its tasks are lost, its queue is gone.
-    fn end(&mut self, vantage: &VantageName, told: Option<&str>, away: Duration) {
+    pub(super) fn end(&mut self, vantage: &VantageName, told: Option<&str>, away: Duration) {
         if let Some(reason) = told {
             let go_away = wire::GoAway {
                 reconnect_after: Some(parallax_wire::encode_duration(away)),
@@ -193,9 +239,7 @@ impl FleetTask {
             self.notify(&task, TaskEvent::Lost);
             self.forget(&task);
         }
-        self.view.send_modify(|it| {
-            it.connected.remove(vantage);
-        });
+        self.show(vantage);
     }
 
     pub(super) fn offer(
@@ -205,7 +249,11 @@ impl FleetTask {
         place: TaskPlace,
     ) -> Result<mpsc::Receiver<TaskEvent>, NotOffered> {
         let session = self.sessions.get_mut(vantage).ok_or(NotOffered::NoSession)?;
-        if session.waiting.len() >= WAITING_MAX {
+        if self.drained.contains(vantage) {
+            return Err(NotOffered::Draining);
+        }
+        let lane = Lane::of(&offer);
+        if session.queue.is_full(lane) {
             return Err(NotOffered::QueueFull);
         }
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
@@ -213,11 +261,12 @@ impl FleetTask {
             vantage: vantage.clone(),
             epoch: session.epoch,
             place,
+            lane,
             stage: Stage::Waiting,
             events,
         };
         self.tasks.insert(offer.task.clone(), assigned);
-        session.waiting.push_back(offer);
+        session.queue.push(offer);
         self.fill(vantage);
         Ok(receiver)
     }
@@ -225,12 +274,13 @@ impl FleetTask {
     /// Offers what waits, as far as there is room.
     fn fill(&mut self, vantage: &VantageName) {
         while let Some(session) = self.sessions.get_mut(vantage)
-            && session.held < CREDIT
-            && let Some(offer) = session.waiting.pop_front()
+            && let Some(offer) = session.queue.next()
         {
-            let Some(assigned) = self.tasks.get_mut(&offer.task) else { continue };
+            let Some(assigned) = self.tasks.get_mut(&offer.task) else {
+                session.queue.release(Lane::of(&offer));
+                continue;
+            };
             assigned.stage = Stage::Held;
-            session.held += 1;
             self.tell(vantage, Message::Offer(*offer));
         }
     }
@@ -267,6 +317,9 @@ impl FleetTask {
             self.notify(task, TaskEvent::Begun(begin));
             return;
         }
+        if self.tasks.get(task).is_some_and(|it| it.vantage != *vantage) {
+            self.breach(vantage, "a begin for another agent's task");
+        }
         // A second begin, or one for a task that is over: never a second go.
         let deny = wire::Deny {
             attempt: begin.attempt,
@@ -276,28 +329,61 @@ impl FleetTask {
         self.tell(vantage, Message::Deny(deny));
     }
 
-    fn result(&mut self, vantage: &VantageName, task: String, epoch: i64, done: Box<Done>) {
+    fn result(&mut self, vantage: &VantageName, task: String, epoch: i64, mut done: Box<Done>) {
         if self.tasks.get(&task).is_some_and(|it| it.events.is_closed()) {
             // Its owner is gone without a word; nobody would ever acknowledge this.
             self.forget(&task);
         }
-        if let Some(assigned) = self.tasks.get(&task)
-            && assigned.vantage == *vantage
-            && assigned.epoch == epoch
-        {
-            if assigned.stage != Stage::Waiting {
+        if let Some(assigned) = self.tasks.get(&task) {
+            if assigned.vantage != *vantage {
+                self.breach(vantage, "a result of another agent's task");
+                self.disown(vantage, task);
+            } else if assigned.epoch != epoch {
+                self.disown(vantage, task);
+            } else if assigned.stage != Stage::Waiting {
+                let endpoint = assigned.place.endpoint.clone();
+                self.check_path(vantage, Some(&endpoint), &mut done);
                 self.free(&task);
                 self.notify(&task, TaskEvent::Done(done));
             }
             return;
         }
-        let known = self.past.get(&task).filter(|it| it.vantage == *vantage && it.epoch == epoch);
-        if let Some(past) = known {
-            let place = past.place.clone();
-            // A full queue is no loss: the agent keeps what is not acknowledged and sends it again.
-            let _ = self.late.try_send(LateResult { task, place, vantage: vantage.clone(), done });
-            return;
+        let place = match self.past.get(&task) {
+            Some(past) if past.vantage == *vantage && past.epoch == epoch => {
+                Some(past.place.clone())
+            }
+            Some(past) => {
+                if past.vantage != *vantage {
+                    self.breach(vantage, "a result of another agent's task");
+                }
+                return self.disown(vantage, task);
+            }
+            // Perhaps a process before this one granted it.
+            None => None,
+        };
+        self.check_path(vantage, place.as_ref().map(|it| &it.endpoint), &mut done);
+        let vantage = vantage.clone();
+        // A full queue is no loss: the agent keeps what is not acknowledged and sends it again.
+        let _ = self.late.try_send(LateResult { task, place, vantage, epoch, done });
+    }
+
+    /// A report speaks of its own vantage, and of the endpoint that was asked for where that is known; otherwise it is none.
+    fn check_path(&self, vantage: &VantageName, endpoint: Option<&EndpointName>, done: &mut Done) {
+        let Ok(report) = &done.report else { return };
+        let is_of_it = endpoint.is_none_or(|it| *it == report.path.endpoint);
+        if report.path.vantage != *vantage || !is_of_it {
+            self.breach(vantage, "a report about another path than was asked");
+            done.report = Err("it is about another path than was asked".to_owned());
         }
+    }
+
+    /// What no honest agent does. A full queue holds enough of it already.
+    fn breach(&self, vantage: &VantageName, what: &'static str) {
+        let _ = self.breaches.try_send(Breach { vantage: vantage.clone(), what });
+    }
+
+    /// A result of a task that was not granted to this agent.
+    fn disown(&mut self, vantage: &VantageName, task: String) {
         warn!(%vantage, "an agent sent the result of a task that is not its own");
         self.view.send_modify(|it| it.rejected_results += 1);
         // There is nothing to put on disk; the agent may drop it.
@@ -315,11 +401,11 @@ impl FleetTask {
 
     fn cancel(&mut self, task: &str) {
         let Some(assigned) = self.tasks.get(task) else { return };
-        let (vantage, stage) = (assigned.vantage.clone(), assigned.stage);
+        let (vantage, lane, stage) = (assigned.vantage.clone(), assigned.lane, assigned.stage);
         match stage {
             Stage::Waiting => {
                 if let Some(session) = self.sessions.get_mut(&vantage) {
-                    session.waiting.retain(|it| it.task != task);
+                    session.queue.remove(lane, task);
                 }
             }
             Stage::Held | Stage::Begun | Stage::Answered => {
@@ -335,7 +421,7 @@ impl FleetTask {
         self.forget(task);
     }
 
-    fn forget(&mut self, task: &str) {
+    pub(super) fn forget(&mut self, task: &str) {
         self.free(task);
         let Some(assigned) = self.tasks.remove(task) else { return };
         if self.past_order.len() >= PAST_MAX
@@ -352,15 +438,13 @@ impl FleetTask {
     fn free(&mut self, task: &str) {
         let Some(assigned) = self.tasks.get_mut(task) else { return };
         let before = std::mem::replace(&mut assigned.stage, Stage::Ended);
-        let (vantage, epoch) = (assigned.vantage.clone(), assigned.epoch);
+        let (vantage, epoch, lane) = (assigned.vantage.clone(), assigned.epoch, assigned.lane);
         let Some(session) = self.sessions.get_mut(&vantage).filter(|it| it.epoch == epoch) else {
             return;
         };
         match before {
-            Stage::Waiting => session.waiting.retain(|it| it.task != task),
-            Stage::Held | Stage::Begun | Stage::Answered => {
-                session.held = session.held.saturating_sub(1);
-            }
+            Stage::Waiting => session.queue.remove(lane, task),
+            Stage::Held | Stage::Begun | Stage::Answered => session.queue.release(lane),
             Stage::Ended => return,
         }
         self.fill(&vantage);
@@ -373,7 +457,7 @@ impl FleetTask {
     }
 
     /// Tells the owner of a task. Progress gives way when the owner is slow; the rest has places kept free.
-    fn notify(&self, task: &str, event: TaskEvent) {
+    pub(super) fn notify(&self, task: &str, event: TaskEvent) {
         let Some(assigned) = self.tasks.get(task) else { return };
         let is_progress = matches!(event, TaskEvent::Progress { .. } | TaskEvent::Accepted);
         if is_progress && assigned.events.capacity() <= EVENTS_KEPT {

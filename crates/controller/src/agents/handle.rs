@@ -2,12 +2,15 @@
 //!
 //! INVARIANT: a command that nobody answers any more means that the controller stops; then nothing is owed.
 
+use std::collections::BTreeSet;
+
 use parallax_model::VantageName;
 use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::session_response::Message;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::outgoing::Cut;
 use super::{Begin, Done, FleetView, NotOffered, Offered, TaskEvent, TaskPlace};
 
 /// What the session of an agent reports.
@@ -26,9 +29,12 @@ pub(super) struct Joining {
     pub vantage: VantageName,
     /// From the store; grows with every session of this agent.
     pub epoch: i64,
+    pub certificate_sha256: [u8; 32],
     pub outgoing: mpsc::Sender<Result<wire::SessionResponse, tonic::Status>>,
     /// Cancelled when the session is over.
     pub closed: CancellationToken,
+    /// Ends its stream at once.
+    pub cut: Cut,
 }
 
 pub(super) enum Command {
@@ -59,6 +65,10 @@ pub(super) enum Command {
         vantage: VantageName,
         task: String,
     },
+    Disown {
+        vantage: VantageName,
+        task: String,
+    },
     Cancel {
         task: String,
     },
@@ -68,6 +78,22 @@ pub(super) enum Command {
     /// From the owner's [`Abandon`]; nothing if the task is forgotten already.
     Abandon {
         task: String,
+    },
+    /// From now on these certificates are worth nothing.
+    Cut {
+        certificates: Vec<[u8; 32]>,
+        reason: String,
+        reply: oneshot::Sender<()>,
+    },
+    /// They are worth something after all.
+    Uncut {
+        certificates: Vec<[u8; 32]>,
+    },
+    /// An agent is given nothing new, or is again.
+    Drain {
+        vantage: VantageName,
+        drained: bool,
+        reply: oneshot::Sender<()>,
     },
 }
 
@@ -98,6 +124,13 @@ impl Fleet {
         self.view.borrow().clone()
     }
 
+    /// Waits until all of these vantages have a session, without a limit of its own.
+    pub(crate) async fn connected(&self, wanted: &BTreeSet<VantageName>) {
+        let mut view = self.view.clone();
+        // An error: the fleet has ended, and with it everybody who could wait.
+        let _ = view.wait_for(|it| wanted.is_subset(&it.connected)).await;
+    }
+
     /// Offers a task to the agent of a vantage. What becomes of it arrives as [`TaskEvent`]s.
     pub(crate) async fn offer(
         &self,
@@ -115,23 +148,19 @@ impl Fleet {
         Ok(Offered { events, _abandon: abandon })
     }
 
-    /// Hands over the sealed secret; it leaves only into the session that asked for it.
-    pub(crate) async fn go(&self, task: &str, go: wire::Go) {
-        self.send(Command::Answer { task: task.to_owned(), message: Box::new(Message::Go(go)) })
-            .await;
-    }
-
-    pub(crate) async fn deny(&self, task: &str, deny: wire::Deny) {
-        self.send(Command::Answer {
-            task: task.to_owned(),
-            message: Box::new(Message::Deny(deny)),
-        })
-        .await;
+    /// Answers a begin with go or deny; it leaves only into the session that asked, once.
+    pub(crate) async fn answer(&self, task: &str, message: Box<Message>) {
+        self.send(Command::Answer { task: task.to_owned(), message }).await;
     }
 
     /// Says that a result is on disk.
     pub(crate) async fn acknowledge(&self, vantage: &VantageName, task: &str) {
         self.send(Command::Acknowledge { vantage: vantage.clone(), task: task.to_owned() }).await;
+    }
+
+    /// Says that a task was never granted to this agent.
+    pub(crate) async fn disown(&self, vantage: &VantageName, task: &str) {
+        self.send(Command::Disown { vantage: vantage.clone(), task: task.to_owned() }).await;
     }
 
     /// Asks the agent to stop; its owner goes on listening until it forgets the task.
@@ -144,7 +173,26 @@ impl Fleet {
         self.send(Command::Forget { task: task.to_owned() }).await;
     }
 
-    /// Begins a session. False: a newer one has begun meanwhile, or the controller stops.
+    /// Cuts every session with one of these certificates, and lets none begin. Back when it is done.
+    pub(crate) async fn cut(&self, certificates: Vec<[u8; 32]>, reason: &str) {
+        let (reply, done) = oneshot::channel();
+        self.send(Command::Cut { certificates, reason: reason.to_owned(), reply }).await;
+        let _ = done.await;
+    }
+
+    /// Takes back a [`Fleet::cut`] whose reason did not come about.
+    pub(crate) async fn uncut(&self, certificates: Vec<[u8; 32]>) {
+        self.send(Command::Uncut { certificates }).await;
+    }
+
+    /// Gives an agent nothing new, or ends that. What it holds it finishes. Back when it is done.
+    pub(crate) async fn drain(&self, vantage: &VantageName, drained: bool) {
+        let (reply, done) = oneshot::channel();
+        self.send(Command::Drain { vantage: vantage.clone(), drained, reply }).await;
+        let _ = done.await;
+    }
+
+    /// Begins a session. False: a newer one has begun meanwhile, its certificate was shut out, or the controller stops.
     pub(super) async fn join(&self, joining: Joining) -> bool {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Join { joining, reply }).await;

@@ -1,33 +1,44 @@
 //! The agent plane: sessions of agents, and the one task that owns the fleet.
 //!
-//! `session` speaks the protocol with one agent, `fleet` knows which task lies with whom, `service` is the gRPC server
-//! of the agent port. Absent on purpose: what a report means and what a logon may cost; both are `diagnosis`'s.
+//! `session` speaks the protocol with one agent, `fleet` knows which task lies with whom, `enrollment` trades tokens for
+//! certificates, `service` is the gRPC server of the agent port. Absent on purpose: what a report means and what a logon may cost; both are `diagnosis`'s.
 //!
 //! INVARIANT: no answer of an agent reaches anybody but the owner of the task, and only from the agent it was offered to.
 
+mod bounds;
+pub(crate) mod conduct;
+mod enrollment;
 mod fleet;
 mod handle;
+mod outgoing;
+mod queue;
+mod request;
 mod service;
 mod session;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
+mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use parallax_model::{DiagnosisId, EndpointName, PathReport, VantageName};
 use parallax_store::Nonce;
 use parallax_wire::pb;
 use tokio::sync::mpsc;
 
+pub(crate) use enrollment::{Enrollment, Gate};
 pub(crate) use fleet::FleetTask;
 pub(crate) use handle::Fleet;
-pub(crate) use service::{AgentPlane, ERROR_RESETS_MAX, PENDING_RESETS_MAX, serve_agents};
+pub(crate) use service::{AgentPlane, serve_agents};
 
 /// The version of the protocol that is spoken here, and the lowest understood.
 const PROTOCOL: i32 = 1;
 /// Tasks an agent may hold at once.
 pub(crate) const CREDIT: usize = 32;
-/// Tasks that wait for room at one agent; more are not offered.
+/// Tasks that wait for room at one agent in one lane; more are not offered.
 pub(crate) const WAITING_MAX: usize = 64;
 /// Messages on their way to one agent; an agent that lets more pile up loses its session.
 pub(crate) const OUTGOING_MAX: usize = 128;
@@ -35,8 +46,12 @@ pub(crate) const OUTGOING_MAX: usize = 128;
 /// What can be seen of the fleet from outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FleetView {
-    /// Vantages whose agent has a session now.
+    /// Vantages whose agent has a session now and takes tasks.
     pub connected: BTreeSet<VantageName>,
+    /// Vantages whose agent has a session now and is given nothing new.
+    pub draining: BTreeSet<VantageName>,
+    /// When a session was last replaced within a minute by one with the same certificate, since the start.
+    pub flipped: BTreeMap<VantageName, SystemTime>,
     /// Results of unknown or foreign tasks, since the start.
     pub rejected_results: u64,
 }
@@ -82,8 +97,11 @@ pub(crate) struct Done {
 #[derive(Debug)]
 pub(crate) struct LateResult {
     pub task: String,
-    pub place: TaskPlace,
+    /// `None`: not a task of this process; the store knows whether one before granted it.
+    pub place: Option<TaskPlace>,
     pub vantage: VantageName,
+    /// The session in which the agent took the task.
+    pub epoch: i64,
     pub done: Box<Done>,
 }
 
@@ -100,6 +118,8 @@ pub(crate) struct TaskPlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotOffered {
     NoSession,
+    /// Its agent is given nothing new.
+    Draining,
     /// [`WAITING_MAX`] tasks wait there already.
     QueueFull,
     /// The fleet has ended; the controller stops.

@@ -3,30 +3,42 @@
 //! Absent on purpose: reflection, health and everything public; people and agents share nothing here, so that neither
 //! can starve the other.
 //!
-//! INVARIANT: no session without a client certificate of our authority whose vantage is registered.
+//! INVARIANT: no session and no renewal without a client certificate of our authority that is good for a registered agent.
+//! INVARIANT: a session that was cut takes its connection with it, [`CUT_GRACE`] later.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_model::VantageName;
-use parallax_store::Store;
+use parallax_store::{Introduction, JoinRefused, Presented, Store, StoreError};
 use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::agent_service_server::{AgentService, AgentServiceServer};
+use parallax_wire::pb::link::enrollment_service_server::EnrollmentServiceServer;
 use parallax_wire::pb::link::session_request::Message as Said;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Server;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{error, warn};
 
+use super::conduct::{Breach, Pace};
+use super::enrollment::{Enrollment, into_status};
 use super::handle::Joining;
+use super::outgoing::{Cut, Outgoing};
 use super::session::Session;
 use super::{Fleet, OUTGOING_MAX, PROTOCOL};
-use crate::listener::{Incoming, Peer};
+use crate::connections::{Http2, serve_connections};
+use crate::limits::PortLimits;
+use crate::listener::{Incoming, Peer, PeerAgent};
 use crate::reasons::chain;
 
+/// How long the reason of a cut has to reach the agent before its connection is closed.
+const CUT_GRACE: Duration = Duration::from_millis(500);
+/// From who joins, in bytes: a request and a certificate fit.
+const ENROLLMENT_IN_MAX: usize = 32 * 1024;
+/// Longest version and policy hash kept, in characters.
+const INTRODUCTION_MAX: usize = 64;
 /// How long an agent may take to say hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
 
@@ -34,23 +46,21 @@ const HELLO_LIMIT: Duration = Duration::from_secs(10);
 const MESSAGE_IN_MAX: usize = 1024 * 1024;
 /// To an agent, in bytes.
 const MESSAGE_OUT_MAX: usize = 256 * 1024;
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-const STREAMS_MAX: u32 = 8;
-const HEADER_LIST_MAX: u32 = 16 * 1024;
-/// HTTP/2 pings of this port; only for peers that do not even send heartbeats.
-const PING_INTERVAL: Duration = Duration::from_mins(1);
-const PING_LIMIT: Duration = Duration::from_secs(15);
-/// Streams reset by the peer before they were accepted; more end the connection, against floods of resets.
-pub(crate) const PENDING_RESETS_MAX: usize = 20;
-/// Streams that we reset on errors of the peer.
-pub(crate) const ERROR_RESETS_MAX: usize = 128;
+/// Its pings are only for peers that do not even send heartbeats.
+const HTTP2: Http2 = Http2 {
+    streams_max: 8,
+    ping_interval: Duration::from_mins(1),
+    ping_limit: Duration::from_secs(15),
+};
 
 /// What the service of the agent port needs.
 #[derive(Clone, Debug)]
 pub(crate) struct AgentPlane {
     pub fleet: Fleet,
     pub store: Arc<Store>,
+    pub enrollment: Enrollment,
+    pub pace: Arc<Pace>,
+    pub breaches: mpsc::Sender<Breach>,
     /// Owns the tasks of the sessions.
     pub sessions: TaskTracker,
     pub stop: CancellationToken,
@@ -58,42 +68,75 @@ pub(crate) struct AgentPlane {
 
 #[tonic::async_trait]
 impl AgentService for AgentPlane {
-    type SessionStream = ReceiverStream<Result<wire::SessionResponse, Status>>;
+    type SessionStream = Outgoing;
 
     async fn session(
         &self,
         request: Request<Streaming<wire::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let vantage = self.identify(&request).await?;
+        let peer = agent_of(&request)?;
+        let vantage = self.identify(&peer, "a session").await?;
         let mut incoming = request.into_inner();
         let hello = read_hello(&mut incoming).await?;
         self.compare_ledger(&vantage, &hello).await?;
-        let epoch = self.store.next_session_epoch(&vantage).await.map_err(|error| {
+        let begun = self.store.begin_session(&vantage, &introduction(&hello)).await;
+        let epoch = begun.map_err(|error| {
+            if matches!(error, StoreError::NotFound { .. }) {
+                // Banned or removed between the two questions.
+                return Status::permission_denied("this agent was shut out");
+            }
             warn!(error = chain(&error), "cannot begin an agent's session");
             Status::unavailable("the store does not answer")
         })?;
-        let (outgoing, stream) = mpsc::channel(OUTGOING_MAX);
-        let closed = self.stop.child_token();
+        let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
+        let (closed, cut) = (self.stop.child_token(), Cut::default());
+        let stream = Outgoing::new(messages, &cut);
         let joining = Joining {
             vantage: vantage.clone(),
             epoch,
+            certificate_sha256: peer.certificate_sha256,
             outgoing: outgoing.clone(),
             closed: closed.clone(),
+            cut: cut.clone(),
         };
         if !self.fleet.join(joining).await {
-            return Err(Status::aborted("a newer session of this agent began"));
+            let text = "a newer session of this agent began, or its certificate was shut out";
+            return Err(Status::aborted(text));
         }
-        let session =
-            Session { vantage, epoch, fleet: self.fleet.clone(), incoming, outgoing, closed };
-        self.sessions.spawn(session.run());
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let session = Session {
+            vantage: vantage.clone(),
+            epoch,
+            fleet: self.fleet.clone(),
+            incoming,
+            outgoing,
+            closed,
+            pace: Arc::clone(&self.pace),
+            breaches: self.breaches.clone(),
+        };
+        let (plane, connection) = (self.clone(), peer.connection);
+        self.sessions.spawn(async move {
+            session.run().await;
+            if cut.is_done() {
+                tokio::time::sleep(CUT_GRACE).await;
+                connection.cancel();
+            } else if !plane.stop.is_cancelled()
+                && let Err(error) = plane.store.end_session(&vantage, epoch).await
+            {
+                warn!(error = chain(&error), %vantage, "cannot keep when an agent was seen last");
+            }
+        });
+        Ok(Response::new(stream))
     }
 
     async fn renew(
         &self,
-        _request: Request<wire::RenewRequest>,
+        request: Request<wire::RenewRequest>,
     ) -> Result<Response<wire::RenewResponse>, Status> {
-        Err(Status::unimplemented("renewal comes with joining"))
+        let peer = agent_of(&request)?;
+        let vantage = self.identify(&peer, "a certificate").await?;
+        let request = request.into_inner();
+        let renewed = self.enrollment.renew(request, peer.certificate_sha256, vantage).await?;
+        Ok(Response::new(renewed))
     }
 }
 
@@ -118,19 +161,26 @@ impl AgentPlane {
         }
     }
 
-    async fn identify<T>(&self, request: &Request<T>) -> Result<VantageName, Status> {
-        let peer = request.extensions().get::<Peer>();
-        let agent = peer.and_then(|it| it.agent.as_ref()).ok_or_else(|| {
-            Status::unauthenticated(
-                "a client certificate with the SPIFFE id of an agent is required",
-            )
-        })?;
-        match self.store.agent_by_certificate(&agent.certificate_sha256).await {
-            Ok(Some(record)) if record.vantage.name == agent.vantage => Ok(record.vantage.name),
-            Ok(Some(_) | None) => {
-                warn!(vantage = %agent.vantage, address = ?peer.map(|it| it.address), "a certificate that is not registered asked for a session");
-                let text =
-                    format!("this certificate is not registered for vantage `{}`", agent.vantage);
+    /// The agent whose certificate this is, as it stands now.
+    async fn identify(&self, peer: &PeerAgent, wanted: &str) -> Result<VantageName, Status> {
+        match self.store.present(&peer.certificate_sha256).await {
+            Ok(Presented::Agent(record)) if record.vantage.name == peer.vantage => {
+                Ok(record.vantage.name)
+            }
+            Ok(Presented::Banned { vantage, ban }) => {
+                warn!(%vantage, address = %peer.address, wanted, "a banned agent asked");
+                Err(into_status(&JoinRefused::Banned { agent: vantage, reason: ban.reason }))
+            }
+            Ok(Presented::Copied { vantage }) => {
+                error!(%vantage, address = %peer.address, wanted, "a certificate was shown whose successor is in use; two machines hold this agent's identity");
+                Err(into_status(&JoinRefused::Copied { agent: vantage }))
+            }
+            Ok(Presented::Agent(_) | Presented::Unknown) => {
+                warn!(vantage = %peer.vantage, address = %peer.address, wanted, "a certificate that is not registered asked");
+                let text = format!(
+                    "this certificate is not registered for vantage `{}`; join anew with a token",
+                    peer.vantage
+                );
                 Err(Status::permission_denied(text))
             }
             Err(error) => {
@@ -139,6 +189,19 @@ impl AgentPlane {
             }
         }
     }
+}
+
+fn agent_of<T>(request: &Request<T>) -> Result<PeerAgent, Status> {
+    let peer = request.extensions().get::<Peer>();
+    peer.and_then(|it| it.agent.clone()).ok_or_else(|| {
+        Status::unauthenticated("a client certificate with the SPIFFE id of an agent is required")
+    })
+}
+
+fn introduction(hello: &wire::Hello) -> Introduction {
+    let kept =
+        |text: &str| text.chars().filter(char::is_ascii_graphic).take(INTRODUCTION_MAX).collect();
+    Introduction { version: kept(&hello.version), policy_sha256: kept(&hello.policy_sha256) }
 }
 
 async fn read_hello(incoming: &mut Streaming<wire::SessionRequest>) -> Result<wire::Hello, Status> {
@@ -161,22 +224,16 @@ async fn read_hello(incoming: &mut Streaming<wire::SessionRequest>) -> Result<wi
 pub(crate) async fn serve_agents(
     plane: AgentPlane,
     incoming: Incoming,
+    limits: PortLimits,
     stop: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) {
+    let enrollment = EnrollmentServiceServer::new(plane.enrollment.clone())
+        .max_decoding_message_size(ENROLLMENT_IN_MAX)
+        .max_encoding_message_size(MESSAGE_OUT_MAX);
     let service = AgentServiceServer::new(plane)
         .max_decoding_message_size(MESSAGE_IN_MAX)
         .max_encoding_message_size(MESSAGE_OUT_MAX);
-    Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(STREAMS_MAX)
-        .http2_adaptive_window(Some(false))
-        .http2_max_header_list_size(HEADER_LIST_MAX)
-        .http2_keepalive_interval(Some(PING_INTERVAL))
-        .http2_keepalive_timeout(Some(PING_LIMIT))
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-        .http2_max_local_error_reset_streams(Some(ERROR_RESETS_MAX))
-        .add_service(service)
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-        .await
+    let mut routes = Routes::builder();
+    routes.add_service(service).add_service(enrollment);
+    serve_connections(incoming, routes.routes().prepare(), HTTP2, limits, stop).await;
 }

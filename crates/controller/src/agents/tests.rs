@@ -1,4 +1,4 @@
-//! The fleet's owner by itself: what happens to a task whose owner goes away without a word.
+//! The fleet's owner by itself: a task whose owner goes away without a word, an agent that is shut out, drained, sent away.
 //!
 //! Absent on purpose: the rules of sessions; those are asked from outside, over mutual TLS.
 
@@ -8,15 +8,21 @@ use parallax_model::{DiagnosisId, EndpointName, VantageName};
 use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::session_response::Message;
 use tokio::sync::{mpsc, watch};
+use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::handle::{Heard, Joining};
-use super::{Done, Fleet, FleetTask, FleetView, LateResult, TaskPlace};
+use super::outgoing::{Cut, Outgoing};
+use super::{
+    Begin, CREDIT, Done, Fleet, FleetTask, FleetView, LateResult, NotOffered, OUTGOING_MAX,
+    TaskEvent, TaskPlace,
+};
 
 /// Longer than anything here takes.
 const SOON: Duration = Duration::from_secs(10);
 const EPOCH: i64 = 3;
+const CERTIFICATE: [u8; 32] = [7; 32];
 
 struct Bench {
     fleet: Fleet,
@@ -49,7 +55,16 @@ fn offer(task: &str) -> wire::Offer {
 fn joining() -> (Joining, mpsc::Receiver<Result<wire::SessionResponse, Status>>) {
     let (outgoing, told) = mpsc::channel(16);
     let closed = CancellationToken::new();
-    (Joining { vantage: vantage(), epoch: EPOCH, outgoing, closed }, told)
+    let cut = Cut::default();
+    let joining = Joining {
+        vantage: vantage(),
+        epoch: EPOCH,
+        certificate_sha256: CERTIFICATE,
+        outgoing,
+        closed,
+        cut,
+    };
+    (joining, told)
 }
 
 fn result(task: &str) -> Heard {
@@ -100,4 +115,120 @@ fn a_result_whose_owner_is_gone_unnoticed_is_a_late_one() {
     drop(events);
     task.hear(&vantage(), result("t1"));
     assert_eq!(late.try_recv().expect("a late result").task, "t1");
+}
+
+/// A session of a bench whose owner is not running.
+fn seated(task: &mut FleetTask) -> (Outgoing, Cut) {
+    let (outgoing, told) = mpsc::channel(OUTGOING_MAX);
+    let (closed, cut) = (CancellationToken::new(), Cut::default());
+    let stream = Outgoing::new(told, &cut);
+    let joining = Joining {
+        vantage: vantage(),
+        epoch: EPOCH,
+        certificate_sha256: CERTIFICATE,
+        outgoing,
+        closed,
+        cut: cut.clone(),
+    };
+    assert!(task.join(joining));
+    (stream, cut)
+}
+
+#[tokio::test]
+async fn what_waited_for_an_agent_is_not_told_after_it_was_cut() {
+    let Bench { fleet: _fleet, mut task, late: _late } = bench();
+    let (mut stream, cut) = seated(&mut task);
+    let events = task.offer(&vantage(), Box::new(offer("t1")), place()).expect("offered");
+    assert!(!cut.is_done());
+    task.cut(&[CERTIFICATE], "agent `ext` is banned: stolen");
+    assert!(cut.is_done());
+    // Welcome and offer are in the queue already.
+    let first = stream.next().await.expect("its last word");
+    let status = first.expect_err("not what waited");
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(status.message(), "agent `ext` is banned: stolen");
+    assert!(stream.next().await.is_none());
+    drop(events);
+    let (again, _told) = joining();
+    assert!(!task.join(again), "nor does it come back");
+    task.uncut(&[CERTIFICATE]);
+    let (again, _told) = joining();
+    assert!(task.join(again), "unless it was a mistake");
+}
+
+#[tokio::test]
+async fn a_logon_that_was_begun_gets_no_go_after_the_ban() {
+    let Bench { fleet, task, late: _late } = bench();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(task.run(stop.clone()));
+    let (joining, mut told) = joining();
+    assert!(fleet.join(joining).await);
+    assert!(matches!(next(&mut told).await, Message::Welcome(_)));
+    let mut offered = fleet.offer(&vantage(), offer("t1"), place()).await.expect("offered");
+    assert!(matches!(next(&mut told).await, Message::Offer(_)));
+    let begin = Begin { attempt: "a".to_owned(), nonce: [1; 16], public_key: vec![2; 32] };
+    fleet.hear(vantage(), EPOCH, Heard::Begin { task: "t1".to_owned(), begin }).await;
+    let event = tokio::time::timeout(SOON, offered.events.recv()).await.expect("soon");
+    assert!(matches!(event, Some(TaskEvent::Begun(_))));
+    fleet.cut(vec![CERTIFICATE], "banned").await;
+    fleet.answer("t1", Box::new(Message::Go(wire::Go::default()))).await;
+    assert!(matches!(offered.events.recv().await, Some(TaskEvent::Lost)));
+    // What it says now is not heard: no event, no late result, no answer.
+    fleet.hear(vantage(), EPOCH, result("t1")).await;
+    let refused = fleet.offer(&vantage(), offer("t2"), place()).await;
+    assert_eq!(refused.err(), Some(NotOffered::NoSession));
+    assert!(told.recv().await.is_none(), "nothing went out, and the session is over");
+    stop.cancel();
+    running.await.expect("no panic");
+}
+
+#[test]
+fn a_drain_gives_back_what_waits_and_leaves_what_is_held() {
+    let Bench { fleet, mut task, late: _late } = bench();
+    let (_stream, _cut) = seated(&mut task);
+    let mut tasks: Vec<_> = (0..=CREDIT)
+        .map(|it| task.offer(&vantage(), Box::new(offer(&format!("t{it}"))), place()))
+        .map(|it| it.expect("offered"))
+        .collect();
+    task.drain(&vantage(), true);
+    let mut waited = tasks.pop().expect("the last one");
+    assert!(
+        matches!(waited.try_recv(), Ok(TaskEvent::Refused { reason }) if reason.contains("drained"))
+    );
+    assert!(fleet.view().connected.is_empty() && fleet.view().draining.contains(&vantage()));
+    let refused = task.offer(&vantage(), Box::new(offer("new")), place());
+    assert_eq!(refused.err(), Some(NotOffered::Draining));
+    task.hear(&vantage(), result("t0"));
+    assert!(matches!(tasks[0].try_recv(), Ok(TaskEvent::Done(_))), "what is held is finished");
+    task.drain(&vantage(), false);
+    assert!(fleet.view().connected.contains(&vantage()));
+    assert!(task.offer(&vantage(), Box::new(offer("new")), place()).is_ok());
+}
+
+#[tokio::test]
+async fn at_a_stop_agents_are_sent_away_for_different_times() {
+    const AGENTS: usize = 40;
+    let Bench { fleet, task, late: _late } = bench();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(task.run(stop.clone()));
+    let mut all = Vec::with_capacity(AGENTS);
+    for number in 0..AGENTS {
+        let (joining, told) = joining();
+        let vantage = VantageName::new(format!("ext-{number}")).expect("a name");
+        assert!(fleet.join(Joining { vantage, ..joining }).await);
+        all.push(told);
+    }
+    stop.cancel();
+    running.await.expect("no panic");
+    let mut delays = std::collections::BTreeSet::new();
+    for told in &mut all {
+        assert!(matches!(next(told).await, Message::Welcome(_)));
+        let Message::GoAway(away) = next(told).await else { panic!("no go-away") };
+        let delay = parallax_wire::decode_duration(away.reconnect_after, "it").expect("a delay");
+        assert!(delay <= Duration::from_secs(5), "{delay:?}");
+        delays.insert(delay);
+    }
+    assert!(delays.len() > AGENTS / 2, "they do not come back in step: {delays:?}");
+    let spread = delays.last().zip(delays.first()).map(|(last, first)| last.saturating_sub(*first));
+    assert!(spread > Some(Duration::from_secs(2)), "{delays:?}");
 }

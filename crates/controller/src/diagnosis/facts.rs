@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use parallax_model::{
     AccountId, Evidence, Look, Past, Role, Sight, Target, TargetId, Vantage, VantageName, Zone,
 };
-use parallax_store::{Budget, PastRecord, Store, StoreError};
+use parallax_store::{Budget, DiagnosisStart, PastRecord, Store, StoreError};
 use parallax_wire::{target_name, zone_word};
 use tracing::warn;
 
@@ -28,23 +28,30 @@ const HISTORY_MAX: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Facts {
     pub evidence: Evidence,
+    /// The same, as it is kept beside the diagnosis.
+    pub start: DiagnosisStart,
     pub budgets: BTreeMap<AccountId, Budget>,
 }
 
 impl Facts {
     pub(super) async fn gather(store: &Store, id: &TargetId) -> Result<Self, Refusal> {
-        let target = decode_target(&store.target(id).await?)?;
+        let mut start = DiagnosisStart { target: store.target(id).await?, ..Default::default() };
+        let target = decode_target(&start.target)?;
         let mut accounts = Vec::with_capacity(target.accounts.len());
         let mut budgets = BTreeMap::new();
         for used in &target.accounts {
-            accounts.push(decode_account(&store.account(&used.account).await?)?);
+            let account = store.account(&used.account).await?;
+            accounts.push(decode_account(&account)?);
+            start.accounts.push(account);
             budgets.insert(used.account.clone(), store.budget(&used.account).await?);
         }
-        let vantages = store.agents().await?.into_iter().map(|it| it.vantage).collect();
+        let vantages: Vec<Vantage> =
+            store.agents().await?.into_iter().map(|it| it.vantage).collect();
+        start.vantages.clone_from(&vantages);
         let now = SystemTime::now();
         let history = read_history(store, &target, now).await?;
         let evidence = Evidence { target, accounts, vantages, rounds: Vec::new(), history, now };
-        Ok(Self { evidence, budgets })
+        Ok(Self { evidence, start, budgets })
     }
 
     pub(super) fn account_budgets(&self) -> Vec<AccountBudget> {
@@ -133,7 +140,7 @@ pub(super) fn decode_target(message: &parallax_wire::pb::Target) -> Result<Targe
 }
 
 /// Oldest first. A record that cannot be read is left out: history only adds.
-async fn read_history(
+pub(super) async fn read_history(
     store: &Store,
     target: &Target,
     now: SystemTime,

@@ -3,6 +3,7 @@
 //! INVARIANT: the final form is stored after every report of it is on disk.
 //! INVARIANT: a diagnosis that a stopping controller leaves is not ended here; the next start does that.
 
+use parallax_failpoint::point;
 use parallax_model::Evidence;
 use parallax_store::{Store, StoreError};
 use parallax_wire::pb;
@@ -95,7 +96,9 @@ pub(super) async fn end_diagnosis(
 ) -> Result<(), StoreError> {
     message.rounds = evidence.rounds.iter().map(Into::into).collect();
     cut(&mut message);
+    point("finish.before");
     let finished = store.finish_diagnosis(message).await?;
+    point("finish.after");
     let verdict = finished.diagnosis.verdict.as_ref();
     info!(
         diagnosis = finished.diagnosis.name,

@@ -1,7 +1,8 @@
 //! Writes down what happens in one diagnosis, in order, while the diagnosis goes on: events, reports, and the
 //! acknowledgement of each report once it is on disk.
 //!
-//! Absent on purpose: waiting for the disk. What is asked next does not depend on it; the end of the diagnosis does.
+//! Absent on purpose: waiting for the disk, but for a round's tasks: no agent hears of one that is not on disk. What is asked
+//! next does not depend on the rest; the end of the diagnosis does.
 //!
 //! INVARIANT: a report is acknowledged after the store said that it is recorded, never before.
 //! INVARIANT: after a failed write nothing later than its batch is written, and the diagnosis learns of it at its end.
@@ -10,11 +11,12 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use parallax_failpoint::point;
 use parallax_model::{DiagnosisId, VantageName};
-use parallax_store::{NewReport, Recorded, Store, StoreError};
+use parallax_store::{NewReport, OfferedTask, Recorded, Store, StoreError};
 use parallax_wire::pb;
-use parallax_wire::pb::watch_diagnosis_response::Event;
-use tokio::sync::{mpsc, watch};
+use parallax_wire::pb::watch_diagnosis_response::{Event, RoundBegun};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::agents::Fleet;
 
@@ -32,6 +34,12 @@ enum Entry {
     },
     /// The diagnosis as it now stands.
     Forward(Box<pb::Diagnosis>),
+    /// A round, and the tasks that it will offer; answered when they are on disk.
+    Round {
+        begun: RoundBegun,
+        tasks: Vec<OfferedTask>,
+        written: oneshot::Sender<()>,
+    },
 }
 
 /// Where a diagnosis puts what happens.
@@ -53,6 +61,13 @@ impl Journal {
         acknowledge: Option<(VantageName, String)>,
     ) {
         let _ = self.entries.send(Entry::Report { report: Box::new(report), acknowledge }).await;
+    }
+
+    /// Begins a round, and waits until it and its tasks are on disk. False: the journal failed, and nothing may be offered.
+    pub(super) async fn round(&self, begun: RoundBegun, tasks: Vec<OfferedTask>) -> bool {
+        let (written, on_disk) = oneshot::channel();
+        let _ = self.entries.send(Entry::Round { begun, tasks, written }).await;
+        on_disk.await.is_ok()
     }
 
     /// Brings the stored diagnosis forward.
@@ -109,12 +124,25 @@ impl JournalTask {
                 let appended = self.store.append_events(&self.diagnosis, vec![event]).await?;
                 Ok(appended.last().map_or(0, |it| it.sequence))
             }
+            Entry::Round { begun, tasks, written } => {
+                let number = u32::try_from(begun.number).unwrap_or(u32::MAX);
+                let event = pb::WatchDiagnosisResponse {
+                    event: Some(Event::RoundBegun(begun)),
+                    ..Default::default()
+                };
+                let sequence =
+                    self.store.begin_round(&self.diagnosis, number, event, tasks).await?;
+                point("round.begun");
+                let _ = written.send(()); // Nobody waits: the diagnosis was dropped.
+                Ok(sequence)
+            }
             Entry::Forward(diagnosis) => {
                 self.store.update_diagnosis(*diagnosis).await?;
                 Ok(0)
             }
             Entry::Report { report, acknowledge } => {
                 let recorded = self.store.record_report(*report).await?;
+                point("result.acknowledge.before");
                 if let Some((vantage, task)) = acknowledge {
                     self.fleet.acknowledge(&vantage, &task).await;
                 }

@@ -63,6 +63,7 @@ pub(super) fn lanes(proposals: Vec<Proposal>) -> Vec<Vec<Proposal>> {
 }
 
 /// A report of a task that ended, whatever it says.
+#[derive(Debug)]
 pub(super) struct Heard {
     pub report: Report,
     /// The agent's last word, to be acknowledged once it is on disk; `None`: it never came.
@@ -97,7 +98,7 @@ impl Run {
     pub(super) async fn look(&self, round: u32, proposal: Proposal) -> Asked {
         let path = proposal.path.clone();
         let task = self.task(&proposal, None);
-        let id = task.as_ref().map_or_else(new_id, |it| it.id.clone());
+        let id = self.task_name(&path);
         let heard = match task {
             Some(task) => self.look_with(round, &path, &task).await,
             None => Heard {
@@ -131,11 +132,17 @@ impl Run {
         heard
     }
 
+    /// The name under which the path's task of this round is on disk.
+    fn task_name(&self, path: &PathId) -> String {
+        // A round names every path it asks; another name would only make its result foreign after a restart.
+        self.task_names.get(path).cloned().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())
+    }
+
     /// A task of this diagnosis; `None`: the target has no such endpoint.
     pub(super) fn task(&self, proposal: &Proposal, logon: Option<LogonTask>) -> Option<Task> {
         let endpoint = self.evidence.target.endpoint(&proposal.path.endpoint)?.clone();
         Some(Task {
-            id: new_id(),
+            id: self.task_name(&proposal.path),
             diagnosis: self.id.clone(),
             endpoint,
             looks: proposal.looks.clone(),
@@ -158,6 +165,9 @@ impl Run {
         self.fleet.offer(&path.vantage, offer, place).await.map_err(|error| match error {
             NotOffered::NoSession => Report::Silent(Silence::NoSession),
             NotOffered::Stopped => Report::Silent(Silence::Cancelled),
+            NotOffered::Draining => {
+                Report::Unable { detail: "its agent is being drained".to_owned() }
+            }
             NotOffered::QueueFull => Report::Unable { detail: "its queue is full".to_owned() },
         })
     }
@@ -223,10 +233,6 @@ pub(super) fn report_of(done: &Done, path: &PathId) -> Report {
             Report::Unable { detail: format!("the agent's report cannot be read: {error}") }
         }
     }
-}
-
-fn new_id() -> String {
-    uuid::Uuid::now_v7().to_string()
 }
 
 #[cfg(test)]

@@ -1,19 +1,26 @@
-//! Results that come when nobody waits for them any more: kept, acknowledged, and used for the ledger alone.
+//! Results that come when nobody waits for them any more: kept, acknowledged, and used for the ledger alone. Also those of
+//! tasks that a process before this one granted.
 //!
 //! INVARIANT: the diagnosis they belong to does not change by them; the report it has for that path stays.
-//! INVARIANT: only one thing is believed of a late logon: that its credential was never sent.
+//! INVARIANT: a result counts exactly if its task was granted to the agent that sends it; any other is disowned.
+//! INVARIANT: a late answer settles its logon by the nonce of its start, once, as the ledger allows; what it cannot be read
+//! from stays charged.
 
 use std::sync::Arc;
 
-use parallax_model::{PathId, PathReport, Report};
-use parallax_store::{AttemptId, LogonResult, NewReport, Store, StoreError};
+use parallax_failpoint::point;
+use parallax_faults::LogonOutcome;
+use parallax_model::{Evidence, Exchange, PathId, PathReport, Report, Round, VantageName};
+use parallax_store::{AttemptId, GrantedTask, LogonResult, NewReport, Store, StoreError};
 use parallax_wire::pb;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::agents::{Done, Fleet, LateResult};
+use super::recall::recall;
+use crate::agents::{Done, Fleet, LateResult, TaskPlace};
 use crate::reasons::chain;
+use crate::registry::read_id;
 
 /// Late results that wait for the disk; more are sent again by their agents.
 pub(crate) const LATE_MAX: usize = 256;
@@ -28,10 +35,12 @@ pub(crate) async fn settle_late_results(
     while let Some(Some(result)) = stop.run_until_cancelled(late.recv()).await {
         let (vantage, task) = (result.vantage.clone(), result.task.clone());
         match keep(&store, result).await {
-            Ok(()) => {
+            Ok(true) => {
+                point("late.acknowledge.before");
                 info!(%vantage, "a late result was kept");
                 fleet.acknowledge(&vantage, &task).await;
             }
+            Ok(false) => fleet.disown(&vantage, &task).await,
             Err(error) => {
                 warn!(error = chain(&error), %vantage, %task, "a late result cannot be kept");
             }
@@ -39,37 +48,97 @@ pub(crate) async fn settle_late_results(
     }
 }
 
-pub(super) async fn keep(store: &Store, result: LateResult) -> Result<(), StoreError> {
-    let LateResult { task, place, vantage, done } = result;
+/// Keeps a result and settles its logon. False: its task was not granted to this agent.
+pub(super) async fn keep(store: &Store, result: LateResult) -> Result<bool, StoreError> {
+    let LateResult { task, place, vantage, epoch, done } = result;
+    let place = match place {
+        Some(place) => place,
+        None => match store.granted_task(&task, &vantage, epoch).await? {
+            Some(GrantedTask { diagnosis, round, endpoint, .. }) => {
+                TaskPlace { diagnosis, round, endpoint }
+            }
+            None => return Ok(false),
+        },
+    };
     let Done { report, attempt, nonce } = *done;
-    let report = report.unwrap_or_else(|error| {
-        // It proves nothing, so a logon of it stays charged. Kept all the same, or the agent would send it for ever.
-        warn!(%vantage, %task, attempt, error, "a late report cannot be read");
-        let path = PathId { vantage, endpoint: place.endpoint };
-        let detail = format!("the agent's report cannot be read: {error}");
-        PathReport { path, report: Report::Unable { detail } }
-    });
-    if let (false, Ok(nonce), true) = (attempt.is_empty(), nonce.try_into(), was_not_sent(&report))
+    let path = PathId { vantage, endpoint: place.endpoint.clone() };
+    let report = read(report, path, &task);
+    if let (false, Ok(nonce)) = (attempt.is_empty(), nonce.try_into())
+        && let Some(logon) = logon_of(&report)
     {
-        let settled = store.settle(&AttemptId::new(attempt), &nonce, LogonResult::NotSent).await?;
-        info!(?settled, "a late result tells that a credential was not sent");
+        let result = meaning(store, &place, &report, logon).await?;
+        let settled = store.settle(&AttemptId::new(attempt), &nonce, result).await?;
+        info!(?result, ?settled, "a late result tells what a logon came to");
     }
+    let new = NewReport {
+        diagnosis: place.diagnosis,
+        round: place.round,
+        task,
+        report: pb::PathReport::from(&report),
+        event: None,
+    };
     // A path has its report already, by the same task; then this is a second copy and changes nothing.
-    let report = pb::PathReport::from(&report);
-    let new =
-        NewReport { diagnosis: place.diagnosis, round: place.round, task, report, event: None };
     store.record_report(new).await?;
-    Ok(())
+    Ok(true)
 }
 
-/// Whether a logon was prepared and no byte of it was handed to the socket.
-fn was_not_sent(report: &PathReport) -> bool {
-    let Report::Seen(sight) = &report.report else { return false };
-    let mut logons = sight
-        .observations
-        .iter()
-        .flat_map(|it| &it.exchanges)
-        .filter(|it| it.look.is_logon())
-        .peekable();
-    logons.peek().is_some() && logons.all(|it| !it.sent)
+/// What cannot be read proves nothing, so a logon of it stays charged. It is kept all the same, or the agent would send it
+/// for ever.
+fn read(report: Result<PathReport, String>, path: PathId, task: &str) -> PathReport {
+    let vantage: &VantageName = &path.vantage;
+    let detail = match report {
+        Ok(report) if report.path == path => return report,
+        Ok(report) => format!("the agent reported about `{}` instead", report.path),
+        Err(error) => {
+            warn!(%vantage, task, error, "a late report cannot be read");
+            format!("the agent's report cannot be read: {error}")
+        }
+    };
+    PathReport { path, report: Report::Unable { detail } }
+}
+
+/// The exchange that carried a credential, or was to carry it.
+fn logon_of(report: &PathReport) -> Option<&Exchange> {
+    let Report::Seen(sight) = &report.report else { return None };
+    sight.observations.iter().flat_map(|it| &it.exchanges).find(|it| it.look.is_logon())
+}
+
+/// What a late answer means, in the light of what its diagnosis knew.
+async fn meaning(
+    store: &Store,
+    place: &TaskPlace,
+    report: &PathReport,
+    logon: &Exchange,
+) -> Result<LogonResult, StoreError> {
+    if !logon.sent {
+        return Ok(LogonResult::NotSent);
+    }
+    let stored = store.diagnosis(&place.diagnosis).await?;
+    let target = read_id(&stored.target, "target", "targets", parallax_model::TargetId::new);
+    let Ok(target) = target else { return Ok(LogonResult::Unproven) };
+    let (recalled, _) = recall(store, &place.diagnosis, &target).await?;
+    let Some(recalled) = recalled.filter(|it| it.is_of_start) else {
+        // Read in the light of another target it could be taken for an acceptance.
+        return Ok(LogonResult::Unproven);
+    };
+    let evidence = with_report(recalled.evidence, place, report);
+    Ok(match parallax_faults::classify(&evidence, &report.path, logon) {
+        LogonOutcome::Accepted => LogonResult::Accepted,
+        // Who could tell what spoke against an earlier proof has gone; so there is none.
+        LogonOutcome::Refused => LogonResult::Refused { proof: false },
+        LogonOutcome::Unproven => LogonResult::Unproven,
+        LogonOutcome::NotSent => LogonResult::NotSent,
+    })
+}
+
+/// The evidence with the report where its diagnosis missed it.
+fn with_report(mut evidence: Evidence, place: &TaskPlace, report: &PathReport) -> Evidence {
+    match evidence.rounds.iter_mut().find(|it| it.number == place.round) {
+        Some(round) => {
+            round.reports.retain(|it| it.path != report.path);
+            round.reports.push(report.clone());
+        }
+        None => evidence.rounds.push(Round { number: place.round, reports: vec![report.clone()] }),
+    }
+    evidence
 }

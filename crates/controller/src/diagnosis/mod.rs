@@ -12,21 +12,27 @@ mod lanes;
 mod late;
 mod logon;
 mod preview;
+mod recall;
 mod request;
 mod restart;
 mod run;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
+mod steps;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod watching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::Stream;
-use parallax_model::{DiagnosisId, TargetId};
-use parallax_store::{Answer, Page, Store};
+use parallax_failpoint::point;
+use parallax_faults::Language;
+use parallax_model::{AccountId, DiagnosisId, Evidence, PathId, TargetId};
+use parallax_store::{Answer, Budget, Page, Store, StoreError};
 use parallax_wire::pb;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
@@ -35,7 +41,6 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 pub(crate) use late::{LATE_MAX, settle_late_results};
-pub(crate) use restart::finish_interrupted;
 
 use self::facts::Facts;
 use self::journal::JournalTask;
@@ -251,9 +256,23 @@ impl Coordinator {
         diagnosis: pb::Diagnosis,
         slot: OwnedSemaphorePermit,
     ) -> Result<pb::Diagnosis, Refusal> {
-        match self.shared.store.create_diagnosis(&ask.id, diagnosis, ask.key.as_ref()).await? {
+        let store = &self.shared.store;
+        let key = ask.key.as_ref();
+        match store.accept_diagnosis(&ask.id, diagnosis, Some(&facts.start), key).await? {
             Answer::Done(created) => {
-                self.start(&ask, &principal, facts, created.clone(), slot);
+                point("create.committed");
+                let begin = Begin {
+                    id: ask.id,
+                    principal: principal.name,
+                    language: ask.language,
+                    anonymous_only: ask.anonymous_only,
+                    time: ask.time,
+                    evidence: facts.evidence,
+                    budgets: facts.budgets,
+                    taken_up: None,
+                    message: created.clone(),
+                };
+                self.start(begin, slot);
                 Ok(created)
             }
             Answer::Replayed(before) => Ok(before),
@@ -270,57 +289,63 @@ impl Coordinator {
         })
     }
 
-    fn start(
-        &self,
-        ask: &Ask,
-        principal: &Principal,
-        facts: Facts,
-        message: pb::Diagnosis,
-        slot: OwnedSemaphorePermit,
-    ) {
-        let (newest, signal) = watch::channel(0);
-        let cancel = CancellationToken::new();
-        let ended = CancellationToken::new();
-        let running = Running {
-            cancel: cancel.clone(),
-            signals: Signals { newest: signal, ended: ended.clone() },
-        };
-        self.table(|it| it.insert(ask.id.clone(), running));
+    /// Runs a diagnosis that is on disk, as a task of the tracker's.
+    fn start(&self, begin: Begin, slot: OwnedSemaphorePermit) {
+        let (newest, ends) = self.enter(&begin.id);
         let Shared { store, fleet, stop, .. } = &*self.shared;
+        let Entered { cancel, .. } = &ends;
         let (journal, journal_task) =
-            JournalTask::new(ask.id.clone(), Arc::clone(store), fleet.clone(), newest.clone());
+            JournalTask::new(begin.id.clone(), Arc::clone(store), fleet.clone(), newest.clone());
         let run = Run {
-            id: ask.id.clone(),
-            principal: principal.name.clone(),
-            language: ask.language,
-            anonymous_only: ask.anonymous_only,
-            deadline: Instant::now() + ask.time,
-            tally: Tally::begin(&facts.budgets),
-            evidence: facts.evidence,
+            id: begin.id.clone(),
+            principal: begin.principal,
+            language: begin.language,
+            anonymous_only: begin.anonymous_only,
+            deadline: Instant::now() + begin.time,
+            tally: Tally::begin(&begin.budgets),
+            evidence: begin.evidence,
+            taken_up: begin.taken_up,
             judged: None,
             journal,
             store: Arc::clone(store),
             fleet: fleet.clone(),
-            cancel,
+            cancel: cancel.clone(),
             stop: stop.clone(),
-            message,
+            task_names: BTreeMap::new(),
+            message: begin.message,
         };
-        let coordinator = self.clone();
-        let abort = self.shared.abort.clone();
-        let id = ask.id.clone();
-        self.shared.tracker.spawn(async move {
-            // Whatever happens inside, the entry goes and waiters wake.
-            let _ends = Ends { coordinator, id: id.clone(), ended };
+        self.shared.tracker.spawn(self.clone().see_through(ends, async move {
             let _slot = slot;
-            let whole = Box::pin(finish::run_to_the_end(run, journal_task, newest));
-            match abort.run_until_cancelled(whole).await {
-                Some(Ok(())) => {}
-                Some(Err(error)) => {
-                    error!(error = chain(&error), diagnosis = %id, "a diagnosis could not be finished");
-                }
-                None => warn!(diagnosis = %id, "a diagnosis was dropped; the next start ends it"),
+            finish::run_to_the_end(run, journal_task, newest).await
+        }));
+    }
+
+    /// Puts a diagnosis on the table of those that are worked on.
+    fn enter(&self, id: &DiagnosisId) -> (watch::Sender<i32>, Entered) {
+        let (newest, signal) = watch::channel(0);
+        let (cancel, ended) = (CancellationToken::new(), CancellationToken::new());
+        let signals = Signals { newest: signal, ended: ended.clone() };
+        let running = Running { cancel: cancel.clone(), signals };
+        self.table(|it| it.insert(id.clone(), running));
+        let ends = Ends { coordinator: self.clone(), id: id.clone(), ended };
+        (newest, Entered { cancel, ends })
+    }
+
+    /// Whatever happens inside, the entry goes and waiters wake.
+    async fn see_through(
+        self,
+        entered: Entered,
+        work: impl Future<Output = Result<(), StoreError>>,
+    ) {
+        let Entered { ends, .. } = entered;
+        let id = &ends.id;
+        match self.shared.abort.run_until_cancelled(Box::pin(work)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                error!(error = chain(&error), diagnosis = %id, "a diagnosis could not be finished");
             }
-        });
+            None => warn!(diagnosis = %id, "a diagnosis was dropped; the next start ends it"),
+        }
     }
 
     fn running(&self, id: &DiagnosisId) -> Option<Running> {
@@ -334,6 +359,27 @@ impl Coordinator {
 
 /// How long `CancelDiagnosis` waits for the end; below the general deadline of RPCs.
 const CANCEL_WAIT: Duration = Duration::from_secs(20);
+
+/// What a diagnosis begins with, or goes on with after a restart.
+struct Begin {
+    id: DiagnosisId,
+    principal: String,
+    language: Language,
+    anonymous_only: bool,
+    /// What is left of its time.
+    time: Duration,
+    evidence: Evidence,
+    budgets: BTreeMap<AccountId, Budget>,
+    /// See [`Run`].
+    taken_up: Option<BTreeSet<PathId>>,
+    message: pb::Diagnosis,
+}
+
+/// A place on the table.
+struct Entered {
+    cancel: CancellationToken,
+    ends: Ends,
+}
 
 /// Takes a diagnosis off the table when its task is over, however it ended.
 struct Ends {

@@ -1,75 +1,154 @@
-//! After a restart: diagnoses that were under way are judged by what is on disk and ended as interrupted.
+//! After a restart: a diagnosis that had sent no credential goes on where it was; any other is judged by what is on disk, in
+//! the light of what it started from, and ended as interrupted.
 //!
-//! Absent on purpose: going on asking. Whoever waited has gone, and a logon is never made twice.
+//! Going on means: the same id, watchers attach again with their sequence number, paths that have no report are asked again.
 //!
-//! INVARIANT: a path that was asked and whose report is not on disk is silent, never broken.
+//! INVARIANT: a diagnosis for which the ledger knows a logon is never taken up, so no credential is dispatched twice.
+//! INVARIANT: whoever asks for an unfinished diagnosis after the start finds somebody working on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use parallax_faults::Language;
-use parallax_model::{DiagnosisId, Evidence, PathId, PathReport, Report, Round, Silence};
-use parallax_store::{Store, StoreError};
-use parallax_wire::pb;
-use parallax_wire::pb::watch_diagnosis_response::Event;
-use tokio::sync::watch;
+use parallax_model::{AccountId, DiagnosisId, Evidence, PathId, Round, TargetId, VantageName};
+use parallax_store::{Budget, StoreError};
+use parallax_wire::{decode_duration, pb};
+use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::facts::{Facts, zone_of};
+use super::facts::zone_of;
 use super::finish::end_diagnosis;
-use crate::reasons::Refusal;
+use super::recall::{Recalled, recall};
+use super::run::{Next, Run};
+use super::{Begin, Coordinator};
 use crate::registry::read_id;
 use crate::render;
 
-/// As the store reads them.
-const EVENTS_AT_ONCE: usize = 1000;
+/// With less than this left a diagnosis is not taken up: nothing would be asked any more.
+const TIME_MIN: Duration = Duration::from_secs(10);
+/// How long the agents are waited for that a diagnosis needs next: they call again within a second or two.
+const AGENTS_WAIT: Duration = Duration::from_secs(15);
 
-/// Ends what a process before left unfinished.
-pub(crate) async fn finish_interrupted(store: &Store) -> Result<(), StoreError> {
-    for message in store.mark_interrupted().await? {
-        let name = message.name.clone();
-        info!(diagnosis = name, "a diagnosis was interrupted by a restart");
-        match finish(store, message).await {
-            Ok(()) => {}
-            Err(Failure::Store(error)) => return Err(error),
-            Err(Failure::Unreadable) => {
-                warn!(diagnosis = name, "an interrupted diagnosis cannot be read");
+/// What is known of an unfinished diagnosis.
+struct Unfinished {
+    id: DiagnosisId,
+    message: pb::Diagnosis,
+    recalled: Option<Recalled>,
+    rounds: Vec<Round>,
+}
+
+impl Coordinator {
+    /// Takes up what a process before left unfinished, or ends it as interrupted, in tasks of their own. Returns when every
+    /// one of them is known to those who ask.
+    pub(crate) async fn take_up_unfinished(&self) -> Result<(), StoreError> {
+        for message in self.shared.store.unfinished_diagnoses().await? {
+            let name = message.name.clone();
+            let id = read_id(&name, "name", "diagnoses", DiagnosisId::new);
+            let target = read_id(&message.target, "target", "targets", TargetId::new);
+            let (Ok(id), Ok(target)) = (id, target) else {
+                // The store would not have taken it.
+                warn!(diagnosis = name, "an unfinished diagnosis cannot be read");
+                continue;
+            };
+            let (recalled, rounds) = recall(&self.shared.store, &id, &target).await?;
+            let unfinished = Unfinished { id, message, recalled, rounds };
+            match self.begin_again(unfinished).await? {
+                Ok(begin) => match self.slot() {
+                    Ok(slot) => {
+                        info!(diagnosis = name, "a diagnosis goes on after a restart");
+                        self.start(*begin, slot);
+                    }
+                    Err(_full) => {
+                        let Begin { id, message, evidence, .. } = *begin;
+                        self.interrupt(id, message, Some(evidence), Vec::new());
+                    }
+                },
+                Err(it) => {
+                    info!(diagnosis = name, "a diagnosis was interrupted by a restart");
+                    let Unfinished { id, message, recalled, rounds } = *it;
+                    self.interrupt(id, message, recalled.map(|it| it.evidence), rounds);
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-enum Failure {
-    Store(StoreError),
-    /// Its name; the store would not have taken it.
-    Unreadable,
-}
+    /// What it goes on with; `Err`: it cannot.
+    async fn begin_again(
+        &self,
+        it: Unfinished,
+    ) -> Result<Result<Box<Begin>, Box<Unfinished>>, StoreError> {
+        let time = time_left(&it.message);
+        let has_all = it.recalled.as_ref().is_some_and(|it| it.is_of_start);
+        if time < TIME_MIN || !has_all || self.shared.store.has_logons(&it.id).await? {
+            return Ok(Err(Box::new(it)));
+        }
+        let accounts = it.recalled.iter().flat_map(|it| &it.evidence.accounts);
+        let mut budgets: BTreeMap<AccountId, Budget> = BTreeMap::new();
+        for account in accounts {
+            match self.shared.store.budget(&account.id).await {
+                Ok(budget) => budgets.insert(account.id.clone(), budget),
+                // The account is gone; without it the rest would be another question.
+                Err(StoreError::NotFound { .. }) => return Ok(Err(Box::new(it))),
+                Err(error) => return Err(error),
+            };
+        }
+        let Unfinished { id, message, recalled, rounds } = it;
+        let Some(Recalled { evidence, open, .. }) = recalled else {
+            return Ok(Err(Box::new(Unfinished { id, message, recalled: None, rounds })));
+        };
+        Ok(Ok(Box::new(Begin {
+            id,
+            principal: message.principal.clone(),
+            language: Language::from_tag(&message.language).unwrap_or_default(),
+            anonymous_only: message.anonymous_only,
+            time,
+            evidence,
+            budgets,
+            taken_up: Some(open),
+            message,
+        })))
+    }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
+    /// Judges what is there, and ends the diagnosis.
+    fn interrupt(
+        &self,
+        id: DiagnosisId,
+        mut message: pb::Diagnosis,
+        evidence: Option<Evidence>,
+        rounds: Vec<Round>,
+    ) {
+        let (newest, entered) = self.enter(&id);
+        let store = std::sync::Arc::clone(&self.shared.store);
+        self.shared.tracker.spawn(self.clone().see_through(entered, async move {
+            message.set_state(pb::diagnosis::State::Interrupted);
+            "the controller restarted in the middle; what was on disk was judged"
+                .clone_into(&mut message.state_reason);
+            let Some(evidence) = evidence else {
+                // Its target is gone meanwhile, so nothing can be judged.
+                message.rounds = rounds.iter().map(Into::into).collect();
+                let finished = store.finish_diagnosis(message).await?;
+                newest.send_replace(finished.event.sequence);
+                return Ok(());
+            };
+            judge(&mut message, &evidence);
+            end_diagnosis(&store, message, &evidence, &newest).await
+        }));
     }
 }
 
-async fn finish(store: &Store, mut message: pb::Diagnosis) -> Result<(), Failure> {
-    let read = |name: &str| read_id(name, "name", "diagnoses", DiagnosisId::new);
-    let id = read(&message.name).map_err(|_: Refusal| Failure::Unreadable)?;
-    let target = read_id(&message.target, "target", "targets", parallax_model::TargetId::new)
-        .map_err(|_: Refusal| Failure::Unreadable)?;
-    message.set_state(pb::diagnosis::State::Interrupted);
-    "the controller restarted in the middle; what was on disk was judged"
-        .clone_into(&mut message.state_reason);
-    let rounds = stored_rounds(store, &id).await?;
-    let Ok(Facts { mut evidence, .. }) = Facts::gather(store, &target).await else {
-        // Its target is gone meanwhile, so nothing can be judged.
-        message.rounds = rounds.iter().map(Into::into).collect();
-        store.finish_diagnosis(message).await?;
-        return Ok(());
+/// Of the time that the diagnosis was given.
+fn time_left(message: &pb::Diagnosis) -> Duration {
+    let Ok(whole) = decode_duration(message.time_limit, "time_limit") else {
+        return Duration::ZERO;
     };
-    evidence.rounds = rounds;
-    judge(&mut message, &evidence);
-    let (newest, _) = watch::channel(0);
-    Ok(end_diagnosis(store, message, &evidence, &newest).await?)
+    let begun = message.create_time.and_then(|it| {
+        let seconds = Duration::from_secs(u64::try_from(it.seconds).ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(seconds)
+    });
+    // A clock that was moved back gives no more than there was.
+    let spent = begun.and_then(|it| SystemTime::now().duration_since(it).ok()).unwrap_or_default();
+    whole.saturating_sub(spent)
 }
 
 fn judge(message: &mut pb::Diagnosis, evidence: &Evidence) {
@@ -79,55 +158,44 @@ fn judge(message: &mut pb::Diagnosis, evidence: &Evidence) {
     render::render(message, language);
 }
 
-/// The rounds as their events tell them.
-async fn stored_rounds(store: &Store, id: &DiagnosisId) -> Result<Vec<Round>, StoreError> {
-    let mut rounds: Vec<BTreeMap<PathId, Report>> = Vec::new();
-    let mut after = 0;
-    loop {
-        let events = store.events_after(id, after).await?;
-        let is_last = events.len() < EVENTS_AT_ONCE;
-        for event in events {
-            after = event.sequence;
-            if let Some(event) = event.event {
-                replay(&mut rounds, event);
-            }
+impl Run {
+    /// Where a diagnosis goes on after a restart: with the paths of its last round that have no report, or with the round
+    /// after it.
+    pub(super) async fn take_up(&mut self, open: BTreeSet<PathId>) -> Result<Next, StoreError> {
+        self.wait_for_agents(&open).await;
+        let Some(mut last) = self.evidence.rounds.pop() else { return Ok(self.first()) };
+        let number = last.number;
+        let mut next = match number {
+            1 => self.first(),
+            _ => self.after_round(number - 1).await?,
+        };
+        next.proposals.retain(|it| open.contains(&it.path));
+        if !next.proposals.is_empty() {
+            last.reports.retain(|it| !open.contains(&it.path));
+            next.kept = last.reports;
+            return Ok(next);
         }
-        if is_last {
-            break;
-        }
+        self.evidence.rounds.push(last);
+        self.after_round(number).await
     }
-    let rounds = rounds.into_iter().filter(|it| !it.is_empty()).zip(1..);
-    let round = |(reports, number): (BTreeMap<PathId, Report>, u32)| {
-        let reports = reports.into_iter().map(|(path, report)| PathReport { path, report });
-        Round { number, reports: reports.collect() }
-    };
-    Ok(rounds.map(round).collect())
-}
 
-fn replay(rounds: &mut Vec<BTreeMap<PathId, Report>>, event: Event) {
-    match event {
-        Event::RoundBegun(begun) => {
-            let paths = begun.paths.into_iter().filter_map(|it| PathId::try_from(it).ok());
-            rounds.push(paths.map(|path| (path, Report::Silent(Silence::Lost))).collect());
+    async fn after_round(&mut self, number: u32) -> Result<Next, StoreError> {
+        let judged = self.judge().await;
+        let proposals = self.propose(&judged, number).await?;
+        Ok(Next { number: number + 1, proposals, kept: Vec::new() })
+    }
+
+    /// The agents call again soon; before that every path would be silent.
+    async fn wait_for_agents(&self, open: &BTreeSet<PathId>) {
+        let mut wanted: BTreeSet<VantageName> = open.iter().map(|it| it.vantage.clone()).collect();
+        if wanted.is_empty() {
+            wanted = self.first().proposals.into_iter().map(|it| it.path.vantage).collect();
         }
-        Event::PathReported(report) => {
-            if let (Ok(report), Some(round)) = (PathReport::try_from(report), rounds.last_mut()) {
-                round.insert(report.path, report.report);
-            }
+        let until = self.deadline.min(Instant::now() + AGENTS_WAIT);
+        let connected = timeout_at(until, self.fleet.connected(&wanted));
+        tokio::select! {
+            _ = connected => {}
+            _ = self.interrupted() => {}
         }
-        Event::Logon(logon) if logon.what == "held" => {
-            // It was not asked after all, unless free looks were taken there.
-            let path = logon.path.and_then(|it| PathId::try_from(it).ok());
-            if let (Some(path), Some(round)) = (path, rounds.last_mut())
-                && round.get(&path) == Some(&Report::Silent(Silence::Lost))
-            {
-                round.remove(&path);
-            }
-        }
-        Event::Logon(_)
-        | Event::State(_)
-        | Event::StageEnded(_)
-        | Event::Judged(_)
-        | Event::Diagnosis(_) => {}
     }
 }

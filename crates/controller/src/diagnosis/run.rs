@@ -6,16 +6,17 @@
 //! INVARIANT: every path asked in a round has exactly one report in it; silence is one.
 //! INVARIANT: whatever ends a diagnosis early, what is there is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::future::join_all;
+use parallax_failpoint::point;
 use parallax_faults::Language;
 use parallax_model::{
     AccountId, Diagnosis, DiagnosisId, Evidence, PathId, PathReport, Round, Silence,
 };
-use parallax_store::{Budget, Store, StoreError};
+use parallax_store::{Budget, OfferedTask, Store, StoreError};
 use parallax_wire::pb;
 use parallax_wire::pb::watch_diagnosis_response::{Event, LogonEvent, RoundBegun};
 use tokio::time::Instant;
@@ -41,6 +42,14 @@ pub(super) enum End {
     Stopped,
 }
 
+/// The round to be asked next.
+pub(super) struct Next {
+    pub number: u32,
+    pub proposals: Vec<Proposal>,
+    /// Reports of this round that are there already.
+    pub kept: Vec<PathReport>,
+}
+
 /// What a diagnosis works with. Only its own task changes it.
 pub(super) struct Run {
     pub id: DiagnosisId,
@@ -49,6 +58,8 @@ pub(super) struct Run {
     pub anonymous_only: bool,
     pub deadline: Instant,
     pub evidence: Evidence,
+    /// Of a diagnosis that goes on after a restart: paths of its last round that have to be asked again.
+    pub taken_up: Option<BTreeSet<PathId>>,
     pub judged: Option<Diagnosis>,
     pub tally: Tally,
     pub journal: Journal,
@@ -56,6 +67,8 @@ pub(super) struct Run {
     pub fleet: Fleet,
     pub cancel: CancellationToken,
     pub stop: CancellationToken,
+    /// The tasks of the round that is being asked; a path is asked once in a round.
+    pub task_names: BTreeMap<PathId, String>,
     /// The stored message; brought forward after every round.
     pub message: pb::Diagnosis,
 }
@@ -63,17 +76,25 @@ pub(super) struct Run {
 impl Run {
     /// Asks round after round. On `Err` the store failed; then nothing can be promised any more.
     pub(super) async fn rounds(&mut self) -> Result<End, StoreError> {
-        let Evidence { target, accounts, vantages, .. } = &self.evidence;
-        let mut proposals = plan::first_round(target, accounts, vantages);
         self.message.set_state(pb::diagnosis::State::Running);
+        self.message.state_reason.clear();
         let message = self.message.clone();
         self.journal.event(Event::State(message.state)).await;
         self.journal.forward(message).await;
-        for number in 1..=plan::ROUNDS_MAX {
+        let Next { number: first, mut proposals, mut kept } = match self.taken_up.take() {
+            Some(open) => self.take_up(open).await?,
+            None => self.first(),
+        };
+        if proposals.is_empty() && kept.is_empty() {
+            // Taken up after its last round.
+            return Ok(End::Complete);
+        }
+        for number in first..=plan::ROUNDS_MAX {
             if let Some(end) = self.interruption() {
                 return Ok(end);
             }
-            let round = self.round(number, proposals).await?;
+            let mut round = self.round(number, proposals).await?;
+            round.reports.append(&mut kept);
             let is_empty = round.reports.is_empty();
             if !is_empty {
                 self.evidence.rounds.push(round);
@@ -82,19 +103,34 @@ impl Run {
             if let Some(end) = self.interruption() {
                 return Ok(end);
             }
-            let next = plan::next_round(&self.evidence, &judged, &self.budgets().await?, number);
-            for HeldLogon { path, account, reason } in next.held {
-                self.hold(&account, &path, &reason).await;
-            }
+            proposals = self.propose(&judged, number).await?;
             // A round in which everything was held would be proposed again, with the same end.
-            if next.proposals.is_empty() || is_empty {
+            if proposals.is_empty() || is_empty {
                 break;
             }
             // The last judgement is stored with the final form.
             self.journal.forward(self.message.clone()).await;
-            proposals = next.proposals;
         }
         Ok(End::Complete)
+    }
+
+    pub(super) fn first(&self) -> Next {
+        let Evidence { target, accounts, vantages, .. } = &self.evidence;
+        let proposals = plan::first_round(target, accounts, vantages);
+        Next { number: 1, proposals, kept: Vec::new() }
+    }
+
+    /// What is worth asking after a round; what is held is noted.
+    pub(super) async fn propose(
+        &mut self,
+        judged: &Diagnosis,
+        number: u32,
+    ) -> Result<Vec<Proposal>, StoreError> {
+        let next = plan::next_round(&self.evidence, judged, &self.budgets().await?, number);
+        for HeldLogon { path, account, reason } in next.held {
+            self.hold(&account, &path, &reason).await;
+        }
+        Ok(next.proposals)
     }
 
     /// Judges what is there, and shows it as provisional.
@@ -123,7 +159,14 @@ impl Run {
         }
         let paths: Vec<pb::Path> = proposals.iter().map(|it| (&it.path).into()).collect();
         info!(diagnosis = %self.id, target = %self.evidence.target.id, round = number, paths = paths.len(), "a round begins");
-        self.journal.event(Event::RoundBegun(RoundBegun { number: count(number), paths })).await;
+        let tasks = self.name_tasks(&proposals);
+        let begun = RoundBegun { number: count(number), paths };
+        if !self.journal.round(begun, tasks).await {
+            // What is not on disk is not offered.
+            self.cancel.cancel();
+            return Ok(Round { number, reports: Vec::new() });
+        }
+        point("round.offer.before");
         let walks = lanes(proposals).into_iter().map(|lane| self.walk(number, lane));
         // Every lane comes to its end, whatever happens in another: what was started has to be settled.
         let walks = walks.map(|walk| async {
@@ -131,6 +174,7 @@ impl Run {
             walk.await.inspect_err(|_| self.cancel.cancel())
         });
         let asked = join_all(walks).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        point("round.ended");
         let mut reports = BTreeMap::new();
         for Asked { path, report, logon } in asked.into_iter().flatten() {
             if let Some(logon) = logon {
@@ -143,6 +187,17 @@ impl Run {
         let reports =
             reports.into_iter().map(|(path, report)| PathReport { path, report }).collect();
         Ok(Round { number, reports })
+    }
+
+    /// Gives every path of a round the name of its task.
+    fn name_tasks(&mut self, proposals: &[Proposal]) -> Vec<OfferedTask> {
+        let name = |it: &Proposal| (it.path.clone(), uuid::Uuid::now_v7().to_string());
+        self.task_names = proposals.iter().map(name).collect();
+        let offered = |(path, task): (&PathId, &String)| OfferedTask {
+            task: task.clone(),
+            path: path.clone(),
+        };
+        self.task_names.iter().map(offered).collect()
     }
 
     /// Without those that would log on, if that was not wanted; these are returned apart.

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Coordinator, late, logon, read_filter};
+use super::{Coordinator, late, read_filter, steps};
 use crate::agents::{Done, FleetTask, FleetView, LateResult, TaskPlace};
 use crate::permissions::Principal;
 use crate::plan::ProposedLogon;
@@ -59,6 +59,24 @@ async fn bench() -> Bench {
     let coordinator =
         Coordinator::new(Arc::clone(&store), fleet, tracker.clone(), stop.clone(), abort.clone());
     Bench { _folder: folder, store, coordinator, fleet_task, tracker, stop, abort }
+}
+
+/// What a process after this one makes of the same store.
+struct NextStart {
+    coordinator: Coordinator,
+    fleet_task: FleetTask,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+fn next_start(store: &Arc<Store>) -> NextStart {
+    let (late, _) = mpsc::channel(1);
+    let (fleet, fleet_task) = FleetTask::new(watch::Sender::new(FleetView::default()), late);
+    let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let abort = CancellationToken::new();
+    let coordinator =
+        Coordinator::new(Arc::clone(store), fleet, tracker.clone(), stop.clone(), abort);
+    NextStart { coordinator, fleet_task, tracker, stop }
 }
 
 fn vantage() -> VantageName {
@@ -116,10 +134,22 @@ async fn what_does_not_end_after_stop_is_dropped_and_left_to_the_next_start() {
     let id = DiagnosisId::new("stuck").expect("an id");
     let left = bench.store.diagnosis(&id).await.expect("it is there");
     assert_ne!(left.state(), pb::diagnosis::State::Succeeded);
-    super::finish_interrupted(&bench.store).await.expect("the next start");
-    let ended = bench.store.diagnosis(&id).await.expect("it is there");
-    assert!(ended.end_time.is_some(), "{:?}", ended.state());
     drop(bench.fleet_task);
+    let next = next_start(&bench.store);
+    let running = tokio::spawn(next.fleet_task.run(next.stop.clone()));
+    next.coordinator.take_up_unfinished().await.expect("the next start");
+    next.tracker.close();
+    // No agent comes, so its paths are silent, once it has waited for them.
+    tokio::time::timeout(SOON * 3, next.tracker.wait()).await.expect("it ends");
+    let ended = bench.store.diagnosis(&id).await.expect("it is there");
+    assert_eq!(
+        ended.state(),
+        pb::diagnosis::State::Succeeded,
+        "no credential was sent: it goes on"
+    );
+    assert_eq!(ended.rounds.len(), 1);
+    next.stop.cancel();
+    running.await.expect("no panic");
 }
 
 #[tokio::test]
@@ -135,7 +165,8 @@ async fn a_late_report_that_cannot_be_read_is_kept_as_such() {
     let endpoint = EndpointName::new("published").expect("a name");
     let late = |task: &str, report| LateResult {
         task: task.to_owned(),
-        place: TaskPlace { diagnosis: id.clone(), round: 1, endpoint: endpoint.clone() },
+        place: Some(TaskPlace { diagnosis: id.clone(), round: 1, endpoint: endpoint.clone() }),
+        epoch: 1,
         vantage: vantage(),
         done: Box::new(Done { report, attempt: String::new(), nonce: Vec::new() }),
     };
@@ -163,8 +194,8 @@ fn every_front_of_a_target_shares_its_two_logons_a_minute() {
         reaches_back_end,
     };
     let target = TargetId::new("shop").expect("an id");
-    assert_eq!(logon::cas_key(&target, &proposed(true)).as_deref(), Some("shop"));
-    assert_eq!(logon::cas_key(&target, &proposed(false)), None);
+    assert_eq!(steps::cas_key(&target, &proposed(true)).as_deref(), Some("shop"));
+    assert_eq!(steps::cas_key(&target, &proposed(false)), None);
 }
 
 #[test]

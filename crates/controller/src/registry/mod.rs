@@ -1,4 +1,4 @@
-//! Targets and accounts: what may be registered, changed and deleted, and what is said when it may not.
+//! Targets, accounts and agents: what may be registered, changed and deleted, and what is said when it may not.
 //!
 //! `rpc` decodes and encodes, `store` keeps; the rules of the API (field masks, etags, all mistakes at once) live here.
 //! Absent on purpose: diagnoses.
@@ -6,11 +6,13 @@
 //! INVARIANT: a request that is refused, or that only asked for validation, changed nothing.
 
 mod accounts;
+mod fleet;
 mod targets;
 
 use std::sync::Arc;
 
 pub(crate) use accounts::decode_account;
+pub(crate) use fleet::FleetRegistry;
 use parallax_store::{PageRequest, RequestKey, Store};
 use parallax_wire::FieldViolation;
 use prost::Message;

@@ -1,4 +1,4 @@
-//! Stands before every RPC of the API: who calls, whether they may, and until when.
+//! Stands before every RPC of the API: who calls, how often, whether they may, and until when.
 //!
 //! Absent on purpose: anything that reads a message. A caller is refused before its request is looked at (AIP-211), so
 //! that nobody learns from an error what exists.
@@ -7,20 +7,25 @@
 //! INVARIANT: the token reaches neither log nor error.
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use crate::permissions::{Length, Permission, Principal, rule};
+use super::callers::Callers;
+use super::door::{Door, Room};
+use crate::limits::ApiLimits;
+use crate::listener::Peer;
+use crate::permissions::{Class, Length, Permission, Principal, rule};
 use crate::reasons::{Reason, Refusal};
-use crate::token::TokenDigest;
 
 /// For calls that bring no deadline: none may last for ever.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
@@ -33,12 +38,12 @@ pub(crate) struct CallDeadline(pub Option<Instant>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct GateLayer {
-    token: Arc<TokenDigest>,
+    guard: Arc<Guard>,
 }
 
 impl GateLayer {
-    pub(crate) fn new(token: TokenDigest) -> Self {
-        Self { token: Arc::new(token) }
+    pub(crate) fn new(callers: Callers, limits: &ApiLimits) -> Self {
+        Self { guard: Arc::new(Guard { callers, door: Door::new(limits) }) }
     }
 }
 
@@ -46,14 +51,14 @@ impl<S> Layer<S> for GateLayer {
     type Service = Gate<S>;
 
     fn layer(&self, inner: S) -> Gate<S> {
-        Gate { inner, token: Arc::clone(&self.token) }
+        Gate { inner, guard: Arc::clone(&self.guard) }
     }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Gate<S> {
     inner: S,
-    token: Arc<TokenDigest>,
+    guard: Arc<Guard>,
 }
 
 /// A call that may go on.
@@ -62,6 +67,7 @@ struct Admitted {
     length: Length,
     /// What the caller's `grpc-timeout` leaves.
     deadline: Option<Instant>,
+    room: Room,
 }
 
 impl<S> Service<Request<Body>> for Gate<S>
@@ -78,75 +84,112 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let admitted = match admit(&self.token, request.uri().path(), request.headers()) {
+        let source = request
+            .extensions()
+            .get::<Peer>()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.address.ip());
+        let admitted = self.guard.admit(source, request.uri().path(), request.headers());
+        let Admitted { principal, length, deadline, room } = match admitted {
             Ok(admitted) => admitted,
             Err(status) => return Box::pin(async move { Ok(status.into_http()) }),
         };
-        if let Some(principal) = admitted.principal {
+        if let Some(principal) = principal {
             request.extensions_mut().insert(principal);
         }
-        request.extensions_mut().insert(CallDeadline(admitted.deadline));
+        request.extensions_mut().insert(CallDeadline(deadline));
+        let now = Instant::now();
+        let until = match length {
+            Length::Long => deadline,
+            Length::Short => {
+                Some(deadline.map_or(now + DEADLINE_DEFAULT, |it| it.min(now + DEADLINE_CAP)))
+            }
+        };
         // The clone takes our place; the one that was polled ready serves this call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            let answered = match admitted.length {
-                Length::Long => Ok(inner.call(request).await),
-                Length::Short => {
-                    let now = Instant::now();
-                    let until = admitted
-                        .deadline
-                        .map_or(now + DEADLINE_DEFAULT, |it| it.min(now + DEADLINE_CAP));
-                    tokio::time::timeout_at(until, inner.call(request)).await
-                }
+            let answered = match until {
+                None => Ok(inner.call(request).await),
+                Some(until) => tokio::time::timeout_at(until, inner.call(request)).await,
             };
             match answered {
-                Ok(response) => Ok(name_oversize(response?)),
+                Ok(response) => Ok(name_oversize(response?).map(|body| holding(body, room))),
                 Err(_) => Ok(too_late().into_http()),
             }
         })
     }
 }
 
-fn admit(token: &TokenDigest, path: &str, headers: &HeaderMap) -> Result<Admitted, Status> {
-    let rule = rule(path);
-    let principal = if rule.is_some_and(|it| it.permission == Permission::Public) {
-        None
-    } else {
-        Some(authenticate(token, headers)?)
-    };
-    let Some(rule) = rule else {
-        return Err(Status::unimplemented(format!("there is no RPC `{path}`")));
-    };
-    if let Some(principal) = &principal
-        && !principal.may(rule.permission)
-    {
-        let message =
-            format!("`{path}` needs a permission that `{}` does not have", principal.name);
-        return Err(Refusal::new(Reason::PermissionMissing, message)
-            .with("permission", format!("{:?}", rule.permission))
-            .into_status());
-    }
-    let deadline = read_timeout(headers)?.map(|left| Instant::now() + left);
-    Ok(Admitted { principal, length: rule.length, deadline })
+/// Keeps the room of a call until its answer has gone out, or nobody waits for it any more.
+fn holding(body: Body, room: Room) -> Body {
+    Body::new(body.map_err(move |status| {
+        let _held = &room;
+        status
+    }))
 }
 
-fn authenticate(token: &TokenDigest, headers: &HeaderMap) -> Result<Principal, Status> {
-    let missing = "a bearer token is required: send `authorization: Bearer TOKEN` with the token of the controller's token file";
-    let given = headers
-        .get(http::header::AUTHORIZATION)
-        .ok_or_else(|| Refusal::new(Reason::TokenMissing, missing).into_status())?;
-    let given = given.to_str().ok().and_then(|it| it.split_once(' '));
-    match given {
-        Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") => {
-            if token.is(given.trim()) {
-                Ok(Principal::token_holder())
-            } else {
+/// What stands before every call.
+#[derive(Debug)]
+struct Guard {
+    callers: Callers,
+    door: Door,
+}
+
+impl Guard {
+    fn admit(&self, source: IpAddr, path: &str, headers: &HeaderMap) -> Result<Admitted, Status> {
+        let rule = rule(path);
+        let principal = if rule.is_some_and(|it| it.permission == Permission::Public) {
+            self.door.count_open(source)?;
+            None
+        } else {
+            Some(self.authenticate(source, headers)?)
+        };
+        if let Some(principal) = &principal {
+            self.door.count(&principal.name, rule.map_or(Class::Read, |it| it.class))?;
+        }
+        let Some(rule) = rule else {
+            return Err(Status::unimplemented(format!("there is no RPC `{path}`")));
+        };
+        if let Some(principal) = &principal
+            && !principal.may(rule.permission)
+        {
+            let message =
+                format!("`{path}` needs a permission that `{}` does not have", principal.name);
+            return Err(Refusal::new(Reason::PermissionMissing, message)
+                .with("permission", format!("{:?}", rule.permission))
+                .into_status());
+        }
+        let deadline = read_timeout(headers)?.map(|left| Instant::now() + left);
+        let room = self.door.room(principal.is_none(), rule.length)?;
+        Ok(Admitted { principal, length: rule.length, deadline, room })
+    }
+
+    /// Missing and wrong tokens spend the same rate, which keeps nobody waiting who has a good one.
+    fn authenticate(&self, source: IpAddr, headers: &HeaderMap) -> Result<Principal, Status> {
+        let found = bearer(headers).and_then(|token| {
+            self.callers.find(token).cloned().ok_or_else(|| {
                 let message = "the bearer token is not the one in the controller's token file";
-                Err(Refusal::new(Reason::TokenWrong, message).into_status())
+                Refusal::new(Reason::TokenWrong, message)
+            })
+        });
+        match found {
+            Ok(principal) => Ok(principal),
+            Err(refusal) => {
+                Err(self.door.count_failure(source).err().unwrap_or(refusal).into_status())
             }
         }
-        Some(_) | None => Err(Refusal::new(Reason::TokenMissing, missing).into_status()),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let missing = || {
+        let message = "a bearer token is required: send `authorization: Bearer TOKEN` with the token of the controller's token file";
+        Refusal::new(Reason::TokenMissing, message)
+    };
+    let given = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?;
+    match given.to_str().ok().and_then(|it| it.split_once(' ')) {
+        Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") => Ok(given.trim()),
+        Some(_) | None => Err(missing()),
     }
 }
 
@@ -200,6 +243,7 @@ fn name_oversize(response: Response<Body>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::TokenDigest;
 
     const TARGETS: &str = "/parallax.v1.TargetService/ListTargets";
 
@@ -212,7 +256,10 @@ mod tests {
 
     #[track_caller]
     fn code(path: &str, pairs: &[(&'static str, &str)]) -> Code {
-        admit(&TokenDigest::of("right"), path, &headers(pairs))
+        let callers = Callers::new(TokenDigest::of("right"), Vec::new());
+        let guard = Guard { callers, door: Door::new(&crate::limits::Limits::default().api) };
+        guard
+            .admit(IpAddr::V4(Ipv4Addr::LOCALHOST), path, &headers(pairs))
             .err()
             .map_or(Code::Ok, |it| it.code())
     }

@@ -6,59 +6,63 @@
 //! INVARIANT: whatever an RPC does, its caller passed the permission table first.
 
 mod accounts;
+mod callers;
 mod catalog;
 mod diagnoses;
+mod door;
+mod fleet;
 mod gate;
 mod targets;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use callers::Callers;
 pub(crate) use catalog::read_language;
 use parallax_store::Store;
 use parallax_wire::pb;
 use parallax_wire::pb::account_service_server::AccountServiceServer;
 use parallax_wire::pb::catalog_service_server::CatalogServiceServer;
 use parallax_wire::pb::diagnosis_service_server::DiagnosisServiceServer;
+use parallax_wire::pb::fleet_service_server::FleetServiceServer;
 use parallax_wire::pb::target_service_server::TargetServiceServer;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic::{Request, Status};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::Layer as _;
 use tracing::warn;
 
-use crate::agents::{ERROR_RESETS_MAX, PENDING_RESETS_MAX};
+use crate::connections::{Http2, serve_connections};
 use crate::diagnosis::Coordinator;
+use crate::limits::{Limits, Rates};
 use crate::listener::Incoming;
 use crate::permissions::Principal;
 use crate::reasons::chain;
-use crate::registry::Registry;
+use crate::registry::{FleetRegistry, Registry};
 use crate::token::TokenDigest;
 
 /// In and out, in bytes: a finished diagnosis with its rounds fits.
 const MESSAGE_MAX: usize = 4 * 1024 * 1024;
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-const STREAMS_MAX: u32 = 100;
-/// Calls of one connection that are worked on at once; more are refused, not queued.
-const CALLS_PER_CONNECTION_MAX: usize = 100;
-const HEADER_LIST_MAX: u32 = 16 * 1024;
-/// HTTP/2 pings of this port, so that a dead peer is noticed while nothing is sent.
-const PING_INTERVAL: Duration = Duration::from_mins(2);
-const PING_LIMIT: Duration = Duration::from_secs(20);
+/// Its pings notice a dead peer while nothing is sent.
+const HTTP2: Http2 = Http2 {
+    streams_max: 100,
+    ping_interval: Duration::from_mins(2),
+    ping_limit: Duration::from_secs(20),
+};
 /// Between two looks whether the store answers.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// A store that takes longer is not healthy.
 const HEALTH_LIMIT: Duration = Duration::from_secs(2);
 
 /// Services whose health is told, besides the whole (the empty name).
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "parallax.v1.AccountService",
     "parallax.v1.CatalogService",
     "parallax.v1.DiagnosisService",
+    "parallax.v1.FleetService",
     "parallax.v1.TargetService",
 ];
 
@@ -76,14 +80,16 @@ fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
 pub(crate) enum ApiError {
     #[error("the descriptors for reflection cannot be read")]
     Reflection(#[from] tonic_reflection::server::Error),
-    #[error("the API's server stopped")]
-    Transport(#[from] tonic::transport::Error),
 }
 
 pub(crate) struct Api {
     pub coordinator: Coordinator,
     pub registry: Registry,
+    pub fleet: FleetRegistry,
     pub token: TokenDigest,
+    /// Who may call besides the holder of the token.
+    pub callers: Vec<(TokenDigest, Principal)>,
+    pub limits: Limits,
     pub health: HealthReporter,
 }
 
@@ -108,6 +114,7 @@ pub(crate) async fn serve_api(
     routes
         .add_service(limited!(DiagnosisServiceServer::new(diagnoses::DiagnosisRpc {
             coordinator: api.coordinator,
+            of_target: Rates::new(api.limits.api.diagnoses_of_target),
         })))
         .add_service(limited!(TargetServiceServer::new(targets::TargetRpc {
             registry: api.registry.clone(),
@@ -115,26 +122,14 @@ pub(crate) async fn serve_api(
         .add_service(limited!(AccountServiceServer::new(accounts::AccountRpc {
             registry: api.registry
         })))
+        .add_service(limited!(FleetServiceServer::new(fleet::FleetRpc { registry: api.fleet })))
         .add_service(limited!(CatalogServiceServer::new(catalog::CatalogRpc)))
         .add_service(HealthServer::new(HealthService::from_health_reporter(api.health)))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(STREAMS_MAX)
-        .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
-        .load_shed(true)
-        .http2_adaptive_window(Some(false))
-        .http2_max_header_list_size(HEADER_LIST_MAX)
-        .http2_keepalive_interval(Some(PING_INTERVAL))
-        .http2_keepalive_timeout(Some(PING_LIMIT))
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-        .http2_max_local_error_reset_streams(Some(ERROR_RESETS_MAX))
-        .layer(gate::GateLayer::new(api.token))
-        .add_routes(routes.routes())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
-        .await?;
+    let service = gate::GateLayer::new(Callers::new(api.token, api.callers), &api.limits.api)
+        .layer(routes.routes().prepare());
+    serve_connections(incoming, service, HTTP2, api.limits.api_port, stop).await;
     Ok(())
 }
 

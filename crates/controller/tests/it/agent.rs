@@ -36,7 +36,11 @@ pub(crate) struct ScriptedAgent {
 impl ScriptedAgent {
     /// Says hello; the session stands when the welcome has come.
     pub(crate) async fn join(bed: &Bed, identity: Option<&Identity>) -> Result<Self, Status> {
-        let channel = connect(bed, identity).await;
+        Self::join_over(connect(bed, identity).await).await
+    }
+
+    /// As [`Self::join`], over a connection that shows who it is.
+    pub(crate) async fn join_over(channel: Channel) -> Result<Self, Status> {
         let (say, requests) = mpsc::channel(64);
         let hello = wire::Hello { protocol: 1, ..wire::Hello::default() };
         say.send(request(Say::Hello(hello))).await.expect("open");
@@ -59,6 +63,21 @@ impl ScriptedAgent {
 
     pub(crate) async fn say(&self, message: Say) {
         self.say.send(request(message)).await.expect("the session is open");
+    }
+
+    /// False: the session is over.
+    pub(crate) async fn try_say(&self, message: Say) -> bool {
+        self.say.send(request(message)).await.is_ok()
+    }
+
+    /// The next message, whatever it is, or how the session ended.
+    pub(crate) async fn raw(&mut self) -> Result<Option<wire::SessionResponse>, Status> {
+        self.told.message().await
+    }
+
+    /// As [`Self::say`], to a session that may be over already.
+    pub(crate) async fn say_if_heard(&self, message: Say) {
+        let _ = self.say.send(request(message)).await;
     }
 
     /// The next message that is no heartbeat; `None`: the stream ended.
@@ -133,6 +152,18 @@ fn request(message: Say) -> wire::SessionRequest {
 }
 
 async fn connect(bed: &Bed, identity: Option<&Identity>) -> Channel {
+    let certified = identity.map(|it| {
+        let leaf = CertificateDer::from_pem_slice(it.certificate_pem.as_bytes()).expect("PEM");
+        (vec![leaf], PrivateKeyDer::from_pem_slice(it.key_pem.as_bytes()).expect("PEM"))
+    });
+    connect_as(bed, certified).await.expect("connected")
+}
+
+/// A connection to the agent port that shows this certificate, or none. `Err`: the handshake failed.
+pub(crate) async fn connect_as(
+    bed: &Bed,
+    certified: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<Channel, tonic::transport::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(bed.authority()).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -140,13 +171,8 @@ async fn connect(bed: &Bed, identity: Option<&Identity>) -> Channel {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
         .with_root_certificates(roots);
-    let mut config = match identity {
-        Some(identity) => {
-            let leaf =
-                CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).expect("PEM");
-            let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).expect("PEM");
-            config.with_client_auth_cert(vec![leaf], key).expect("a certificate")
-        }
+    let mut config = match certified {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).expect("a certificate"),
         None => config.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -160,5 +186,5 @@ async fn connect(bed: &Bed, identity: Option<&Identity>) -> Channel {
         }
     });
     let endpoint = Endpoint::from_static("https://localhost");
-    endpoint.connect_with_connector(dial).await.expect("connected")
+    endpoint.connect_with_connector(dial).await
 }

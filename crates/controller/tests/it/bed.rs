@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use parallax_controller::authority::{Authority, Identity};
 use parallax_controller::token::TokenDigest;
-use parallax_controller::{ControllerError, ControllerParts, FleetView, serve};
+use parallax_controller::{
+    ApiIdentity, ControllerError, ControllerParts, FleetView, Terms, serve_with,
+};
 use parallax_model::{Vantage, VantageName, Zone};
 use parallax_store::Store;
 use parallax_wire::pb;
 use parallax_wire::pb::account_service_client::AccountServiceClient;
 use parallax_wire::pb::catalog_service_client::CatalogServiceClient;
 use parallax_wire::pb::diagnosis_service_client::DiagnosisServiceClient;
+use parallax_wire::pb::fleet_service_client::FleetServiceClient;
 use parallax_wire::pb::target_service_client::TargetServiceClient;
 use rustls_pki_types::CertificateDer;
 use tempfile::TempDir;
@@ -70,6 +73,15 @@ pub(crate) fn vantage(name: &str, zone: Zone) -> Vantage {
 impl Bed {
     /// A controller for which these vantages are registered.
     pub(crate) async fn start(vantages: &[(&str, Zone)]) -> Self {
+        Self::start_on(Terms::default(), None, vantages).await
+    }
+
+    /// The same on other terms; with an identity, the API is served over TLS.
+    pub(crate) async fn start_on(
+        terms: Terms,
+        api_identity: Option<ApiIdentity>,
+        vantages: &[(&str, Zone)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let authority = Authority::create(folder.path()).expect("authority");
         let mut site = Site { folder, authority, identities: BTreeMap::new() };
@@ -83,10 +95,15 @@ impl Bed {
                 .expect("registered");
             site.identities.insert((*name).to_owned(), identity);
         }
-        Self::serve(site, store).await
+        Self::serve(site, store, terms, api_identity).await
     }
 
-    async fn serve(site: Site, store: Store) -> Self {
+    async fn serve(
+        site: Site,
+        store: Store,
+        terms: Terms,
+        api_identity: Option<ApiIdentity>,
+    ) -> Self {
         let store = Arc::new(store);
         let api_listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let agent_listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -99,12 +116,12 @@ impl Bed {
             agent_names: vec!["localhost".to_owned()],
             token: TokenDigest::of(TOKEN),
             api_listener,
-            api_identity: None,
+            api_identity,
             agent_listener,
             fleet_view,
         };
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(parts, stop.clone()));
+        let serving = tokio::spawn(serve_with(parts, terms, stop.clone()));
         Self { site, store, agents, api, view, stop, serving }
     }
 
@@ -121,11 +138,15 @@ impl Bed {
     /// Another controller in the same folder.
     pub(crate) async fn start_again(site: Site) -> Self {
         let store = Store::open(site.folder.path(), SOON).await.expect("store");
-        Self::serve(site, store).await
+        Self::serve(site, store, Terms::default(), None).await
     }
 
     pub(crate) fn authority(&self) -> CertificateDer<'static> {
         self.site.authority.certificate().clone()
+    }
+
+    pub(crate) fn pin(&self) -> [u8; 32] {
+        self.site.authority.pin()
     }
 
     /// A certificate of our authority that nobody registered.
@@ -134,10 +155,14 @@ impl Bed {
         self.site.authority.issue_agent(&name).expect("issued")
     }
 
+    /// The certificate of a registered agent.
+    pub(crate) fn identity(&self, name: &str) -> &Identity {
+        self.site.identities.get(name).expect("registered")
+    }
+
     /// An agent with a session.
     pub(crate) async fn agent(&self, name: &str) -> ScriptedAgent {
-        let identity = self.site.identities.get(name).expect("registered");
-        ScriptedAgent::join(self, Some(identity)).await.expect("a session")
+        ScriptedAgent::join(self, Some(self.identity(name))).await.expect("a session")
     }
 
     pub(crate) async fn channel(&self) -> Channel {
@@ -163,6 +188,10 @@ impl Bed {
 
     pub(crate) async fn catalog(&self) -> CatalogServiceClient<Api> {
         CatalogServiceClient::new(self.api_with(TOKEN).await)
+    }
+
+    pub(crate) async fn fleet(&self) -> FleetServiceClient<Api> {
+        FleetServiceClient::new(self.api_with(TOKEN).await)
     }
 
     pub(crate) async fn diagnoses(&self) -> DiagnosisServiceClient<Api> {

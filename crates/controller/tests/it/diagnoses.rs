@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use parallax_model::Zone;
 use parallax_wire::pb;
-use parallax_wire::pb::link::session_response::Message as Told;
 use parallax_wire::pb::diagnosis::State;
+use parallax_wire::pb::link::session_response::Message as Told;
 use parallax_wire::pb::watch_diagnosis_response::Event;
 use tonic::{Code, Request};
 

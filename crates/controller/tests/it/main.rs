@@ -13,6 +13,14 @@ mod bed;
 #[cfg(test)]
 mod diagnoses;
 #[cfg(test)]
+mod joining;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod limits_agents;
+#[cfg(test)]
 mod logons;
+#[cfg(test)]
+mod matrix;
 #[cfg(test)]
 mod sessions;

@@ -117,8 +117,12 @@ async fn what_is_out_of_turn_ends_the_session() {
     assert_eq!(agent.next().await, None, "a nonce of three bytes is none");
     // A begin for no task at all is denied, not answered with go.
     let mut agent = bed.agent("ext").await;
-    let begin =
-        wire::Begin { nonce: vec![7; 16], attempt: "a".to_owned(), ..wire::Begin::default() };
+    let begin = wire::Begin {
+        nonce: vec![7; 16],
+        attempt: "a".to_owned(),
+        public_key: vec![7; 32],
+        ..wire::Begin::default()
+    };
     agent.say(Say::Begin(begin)).await;
     assert!(matches!(agent.next().await, Some(Told::Deny(it)) if it.nonce == [7; 16]));
 }

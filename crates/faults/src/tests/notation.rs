@@ -138,6 +138,7 @@ fn report(target: &Target, path: &PathId, words: &[&str]) -> Report {
         source: DnsSource::Declared,
         cname_chain: Vec::new(),
         addresses: vec![address.ip()],
+        left_out: 0,
         v4: FamilyAnswer::NotAsked,
         v6: FamilyAnswer::NotAsked,
         took: Duration::ZERO,
@@ -243,6 +244,7 @@ fn answer(said: &str, is_logon: bool) -> Answer {
         reason: String::new(),
         challenges: headers.challenges(),
         headers,
+        headers_left_out: 0,
         body: Body::default(),
         type2: None,
         took: if marks.contains("slow") {

@@ -3,7 +3,7 @@
 //! Absent on purpose: doing anything. Names, numbers and durations are read here; whether they fit together is for the
 //! command to say.
 //!
-//! INVARIANT: no option takes a secret.
+//! INVARIANT: no option takes a secret, save a join token, which is good once and for 10 min.
 
 #[cfg(feature = "full")]
 mod account;
@@ -16,6 +16,8 @@ mod controller;
 mod diagnose;
 #[cfg(feature = "full")]
 mod duration;
+#[cfg(feature = "full")]
+mod fleet;
 #[cfg(feature = "full")]
 mod reading;
 #[cfg(feature = "full")]
@@ -32,6 +34,7 @@ pub(crate) use self::{
     connection::{ConnectionArguments, LanguageArgument, OutputArgument, OutputFormat},
     controller::{ControllerCommand, ControllerInitArguments, ControllerRunArguments},
     diagnose::{DiagnoseArguments, FailOn, TrustChoice, UrlArguments, ZoneChoice},
+    fleet::{FleetAgentArguments, FleetCommand, FleetTokenArguments},
     reading::{
         CancelArguments, DemoArguments, ExplainArguments, GetArguments, ListArguments,
         PlanArguments, WatchArguments,
@@ -39,7 +42,7 @@ pub(crate) use self::{
     target::{TargetApplyArguments, TargetCommand, TargetNameArguments},
     world::{WorldCheckArguments, WorldCommand, WorldOutput},
 };
-pub(crate) use agent::{AgentCommand, AgentRunArguments};
+pub(crate) use agent::{AgentArguments, AgentCommand, AgentJoinArguments, AgentOutput};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -63,8 +66,9 @@ const EXAMPLES: &str = "\
 Examples:
   parallax demo --once                          the whole product on a simulated network, no server needed
   parallax diagnose https://mail.example.org    look at one URL from this machine, without credentials
-  parallax controller init --data-folder /var/lib/parallax --vantage ext:external:berlin
+  parallax controller init --data-folder /var/lib/parallax
   parallax controller --config /etc/parallax/controller.toml
+  parallax fleet token ext --zone external      what to run on the machine of a new agent
   parallax target apply -f mail.toml
   parallax account add anna --directory corp --upn anna@example.org --lockout-threshold 10 --lockout-window 30m
   parallax diagnose mail                        diagnose a registered target from every vantage
@@ -76,6 +80,7 @@ Exit codes:
 #[cfg(not(feature = "full"))]
 const EXAMPLES: &str = "\
 Examples:
+  parallax agent join --controller parallax.corp.example:7444 --token-file token --folder /etc/parallax
   parallax agent run --config /etc/parallax/agent.toml
 
 Exit codes:
@@ -145,10 +150,13 @@ pub(crate) enum Command {
     /// Run the controller, or set one up
     #[cfg(feature = "full")]
     Controller(ControllerRunArguments),
-    /// Run an agent
-    Agent {
+    /// Have an agent join a controller, run it, or see what it can see
+    Agent(AgentArguments),
+    /// Let agents join, list them, drain them and shut them out
+    #[cfg(feature = "full")]
+    Fleet {
         #[command(subcommand)]
-        command: AgentCommand,
+        command: FleetCommand,
     },
     /// Register, list and delete targets: the services to be diagnosed
     #[cfg(feature = "full")]

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_controller::authority::Authority;
-use parallax_controller::init::{InitError, InitRequest, init};
+use parallax_controller::check::check;
+use parallax_controller::init::{InitRequest, init};
 use parallax_controller::settings::{ApiSecurity, ControllerSettings, WrittenSettings};
 use parallax_controller::token::{TOKEN_FILE, TokenDigest};
 use parallax_controller::{ApiIdentity, ControllerParts, FleetView, serve};
-use parallax_process::{ExitCode, Layers, read_settings};
+use parallax_process::{ExitCode, Layers, Mistakes, SettingsError, read_settings};
 use parallax_store::{Store, StoreError};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{ControllerCommand, ControllerInitArguments, ControllerRunArguments, Language};
 use crate::failure::Failure;
-use crate::render::{Screen, init_page, words};
+use crate::render::{Screen, check_page, init_page, words};
 use crate::running::{until_interrupted, until_stopped};
 
 /// Settings in the environment begin with this, as `PARALLAX_CONTROLLER_DATA_FOLDER`.
@@ -33,7 +34,10 @@ const STORE_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) fn run(arguments: ControllerRunArguments, screen: &Screen) -> Result<ExitCode, Failure> {
     match &arguments.command {
-        Some(ControllerCommand::Init(init)) => until_interrupted(make_ready(init, screen)),
+        Some(ControllerCommand::Init(init)) => make_ready(init, screen),
+        None if arguments.check_config => {
+            until_interrupted(check_config(&layers(&arguments), screen))
+        }
         None => {
             let settings = read(&arguments)?;
             until_stopped(|stop| run_controller(settings, stop))
@@ -42,18 +46,47 @@ pub(super) fn run(arguments: ControllerRunArguments, screen: &Screen) -> Result<
 }
 
 fn read(arguments: &ControllerRunArguments) -> Result<ControllerSettings, Failure> {
+    read_settings::<WrittenSettings, _>(&layers(arguments), ControllerSettings::check)
+        .map_err(|error| super::wrong_settings(&error))
+}
+
+fn layers(arguments: &ControllerRunArguments) -> Layers {
     let mut layers = Layers::default();
     if let Some(path) = &arguments.config {
         layers = layers.with_file(path);
     }
     let folder = arguments.data_folder.as_ref().map(|it| it.display().to_string());
-    let layers = layers
+    layers
         .with_variables(ENVIRONMENT_PREFIX, super::environment_without(&NO_SETTINGS))
         .with_flag("data_folder", folder)
         .with_flag("api_listen", arguments.api_listen.clone())
-        .with_flag("agent_listen", arguments.agent_listen.clone());
-    read_settings::<WrittenSettings, _>(&layers, ControllerSettings::check)
-        .map_err(|error| super::wrong_settings(&error))
+        .with_flag("agent_listen", arguments.agent_listen.clone())
+}
+
+/// Settings and files, looked at as a start would; every mistake of both at once.
+async fn check_config(layers: &Layers, screen: &Screen) -> Result<ExitCode, Failure> {
+    let mut written = WrittenSettings::default();
+    let read = read_settings::<WrittenSettings, _>(layers, |raw, mistakes| {
+        written = raw.clone();
+        ControllerSettings::check(raw, mistakes)
+    });
+    let mut mistakes = match &read {
+        Ok(_) => Mistakes::default(),
+        Err(SettingsError::Mistakes(mistakes)) => mistakes.clone(),
+        Err(error) => return Err(super::wrong_settings(error)),
+    };
+    let checked = check(&written, &mut mistakes).await;
+    match read {
+        Ok(settings) if mistakes.is_empty() => {
+            screen.result(&check_page(&settings, &checked, screen.paint()))?;
+            Ok(ExitCode::Healthy)
+        }
+        Ok(_) | Err(_) => {
+            let mut failure = super::wrong_settings(&SettingsError::Mistakes(mistakes));
+            "a controller with these settings would not start".clone_into(&mut failure.text);
+            Err(failure)
+        }
+    }
 }
 
 async fn run_controller(
@@ -130,28 +163,15 @@ async fn open_store(folder: &Path, wait: Duration) -> Result<Store, Failure> {
     })
 }
 
-async fn make_ready(
-    arguments: &ControllerInitArguments,
-    screen: &Screen,
-) -> Result<ExitCode, Failure> {
+fn make_ready(arguments: &ControllerInitArguments, screen: &Screen) -> Result<ExitCode, Failure> {
     let folder = arguments.data_folder.clone();
-    let store = open_store(&folder, Duration::ZERO).await?;
     let request = InitRequest {
         token_file: arguments.token_file.clone().unwrap_or_else(|| folder.join(TOKEN_FILE)),
         folder,
-        vantages: arguments.vantages.clone(),
-        replace: arguments.replace,
     };
-    let made = init(&store, &request).await;
-    store.close().await;
-    let report = made.map_err(|error| {
-        let failure = Failure::usage("not everything was made ready").because(&error);
-        if matches!(error, InitError::Registered { .. }) {
-            failure.hint("For new certificates in place of theirs, give --replace as well; the old ones then end.")
-        } else {
-            failure
-        }
-    })?;
+    let report = init(&request)
+        .map_err(|error| Failure::usage("not everything was made ready").because(&error))?;
     screen.result(&init_page(&report, words(Language::En), screen.paint()))?;
+    screen.narrate("Agents join later: parallax fleet token --help");
     Ok(ExitCode::Healthy)
 }

@@ -18,6 +18,8 @@ mod diagnose;
 #[cfg(feature = "full")]
 mod explain;
 #[cfg(feature = "full")]
+mod fleet;
+#[cfg(feature = "full")]
 mod get;
 #[cfg(feature = "full")]
 mod list;
@@ -63,11 +65,12 @@ fn log(arguments: &LogArguments, command: &Command) -> Result<(), Failure> {
 /// Whether a command serves until it is stopped, so that its log is what people read.
 fn is_service(command: &Command) -> bool {
     match command {
-        Command::Agent { .. } => true,
+        Command::Agent(arguments) => arguments.is_service(),
         #[cfg(feature = "full")]
         Command::Controller(arguments) => arguments.command.is_none(),
         #[cfg(feature = "full")]
         Command::Demo(_)
+        | Command::Fleet { .. }
         | Command::Target { .. }
         | Command::Account { .. }
         | Command::Plan(_)
@@ -81,17 +84,15 @@ fn is_service(command: &Command) -> bool {
     }
 }
 
-#[cfg_attr(
-    not(feature = "full"),
-    expect(unused_variables, reason = "an agent prints nothing but failures")
-)]
 fn dispatch(command: Command, screen: &Screen) -> Result<ExitCode, Failure> {
     match command {
-        Command::Agent { command } => agent::run(command),
+        Command::Agent(arguments) => agent::run(arguments, screen),
         #[cfg(feature = "full")]
         Command::Demo(arguments) => demo::run(&arguments, screen),
         #[cfg(feature = "full")]
         Command::Controller(arguments) => controller::run(arguments, screen),
+        #[cfg(feature = "full")]
+        Command::Fleet { command } => fleet::run(command, screen),
         #[cfg(feature = "full")]
         Command::Target { command } => target::run(command, screen),
         #[cfg(feature = "full")]

@@ -55,15 +55,12 @@ pub(crate) fn demo_page(
     text
 }
 
-/// Which files were made, and for which machine.
+/// Which files were made.
 pub(crate) fn init_page(report: &InitReport, words: &Words, paint: Paint) -> String {
     let file = |path: &Path| Cell::new(escape::line(&path.display().to_string()));
-    let mut table = vec![
+    let table = [
         vec![Cell::new(words.authority), file(&report.authority)],
         vec![Cell::new(words.demo_token), file(&report.token_file)],
     ];
-    table.extend(report.agents.iter().map(|agent| {
-        vec![Cell::new(agent.vantage.to_string()), file(&agent.certificate), file(&agent.key)]
-    }));
     rows(&table, 0, paint)
 }

@@ -6,11 +6,14 @@
 //! INVARIANT: text of a stranger passes `escape` before it reaches a terminal.
 //! INVARIANT: colour is never the only sign, and there is none with `NO_COLOR` or without a terminal.
 
+mod agent;
 mod failure;
 mod paint;
 
 #[cfg(feature = "full")]
 mod account;
+#[cfg(feature = "full")]
+mod check;
 #[cfg(feature = "full")]
 mod demo;
 #[cfg(feature = "full")]
@@ -18,6 +21,8 @@ mod diagnosis;
 mod escape;
 #[cfg(feature = "full")]
 mod evidence;
+#[cfg(feature = "full")]
+mod fleet;
 #[cfg(feature = "full")]
 mod json;
 #[cfg(feature = "full")]
@@ -30,7 +35,6 @@ mod moment;
 mod plan;
 #[cfg(feature = "full")]
 mod progress;
-#[cfg(feature = "full")]
 mod table;
 #[cfg(feature = "full")]
 mod target;
@@ -47,14 +51,17 @@ mod tests;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::failure::Failure;
+pub(crate) use agent::{joined_page, self_test_json, self_test_page};
 pub(crate) use failure::failure_text;
 pub(crate) use paint::Paint;
 
 #[cfg(feature = "full")]
 pub(crate) use self::{
     account::{account_list, account_page},
+    check::check_page,
     demo::{demo_page, init_page},
     diagnosis::{Afterwards, diagnosis_list, diagnosis_page},
+    fleet::{agent_list, agent_page, token_page},
     json::{compact, pretty},
     manual::{fault_list, fault_page},
     plan::plan_page,
@@ -67,7 +74,6 @@ pub(crate) use self::{
 /// stdout and stderr of this process, and what they can show.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    #[cfg(feature = "full")]
     out: Paint,
     err: Paint,
     /// Lines already on stderr may be redrawn.
@@ -83,7 +89,6 @@ impl Screen {
         let is_dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
         let paint = |is_terminal: bool| Paint::new(is_terminal && !wants_none && !is_dumb);
         Self {
-            #[cfg(feature = "full")]
             out: paint(io::stdout().is_terminal()),
             err: paint(io::stderr().is_terminal()),
             #[cfg(feature = "full")]
@@ -92,13 +97,11 @@ impl Screen {
     }
 
     /// How stdout is painted.
-    #[cfg(feature = "full")]
     pub(crate) fn paint(&self) -> Paint {
         self.out
     }
 
     /// Writes a result to stdout. A reader that went away is no failure.
-    #[cfg(feature = "full")]
     #[expect(clippy::unused_self, reason = "whoever prints holds the screen")]
     pub(crate) fn result(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();

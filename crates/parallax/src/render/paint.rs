@@ -8,7 +8,6 @@ pub(crate) struct Paint {
 
 /// What a tone stands for; there is always a word or a mark beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "full"), expect(dead_code, reason = "an agent only tells failures"))]
 pub(crate) enum Tone {
     Plain,
     Good,

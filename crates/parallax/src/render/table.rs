@@ -30,6 +30,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Cuts to so many columns; what was cut ends with an ellipsis.
+#[cfg(feature = "full")]
 pub(super) fn cut(text: &str, columns_max: usize) -> String {
     if width(text) <= columns_max {
         return text.to_owned();

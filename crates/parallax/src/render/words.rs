@@ -149,6 +149,16 @@ pub(crate) struct Words {
     pub demo_stop: &'static str,
     pub waiting_for_store: &'static str,
     pub authority: &'static str,
+    // Fleet.
+    pub zone: &'static str,
+    pub site: &'static str,
+    pub version: &'static str,
+    pub last_seen: &'static str,
+    pub certificate_until: &'static str,
+    pub reason: &'static str,
+    pub join_run: &'static str,
+    pub join_until: &'static str,
+    pub join_once: &'static str,
     pub list_separator: &'static str,
 }
 
@@ -287,6 +297,15 @@ const ENGLISH: Words = Words {
     demo_stop: "Ctrl-C ends it and removes its data.",
     waiting_for_store: "Another run uses the ledger; waiting for it to end ...",
     authority: "authority",
+    zone: "zone",
+    site: "site",
+    version: "version",
+    last_seen: "last seen",
+    certificate_until: "certificate until",
+    reason: "reason",
+    join_run: "Run this on the machine that is to be agent `{}`:",
+    join_until: "The token holds until",
+    join_once: "It is good once, and shown only now.",
     list_separator: ", ",
 };
 
@@ -417,6 +436,15 @@ const JAPANESE: Words = Words {
     demo_stop: "Ctrl-C で終了し、データを削除します。",
     waiting_for_store: "別の診断が台帳を使用中のため、終了を待っています...",
     authority: "認証局",
+    zone: "ゾーン",
+    site: "サイト",
+    version: "バージョン",
+    last_seen: "最終接続",
+    certificate_until: "証明書の有効期限",
+    reason: "理由",
+    join_run: "エージェント `{}` にするコンピューターで次のコマンドを実行してください:",
+    join_until: "トークンの有効期限:",
+    join_once: "トークンは一度だけ使用でき、表示されるのは今回だけです。",
     list_separator: "、",
 };
 

@@ -5,7 +5,8 @@
 //! tell (SERVFAIL, REFUSED and their kind). That counts only if no other server tells more. NXDOMAIN is an answer.
 //!
 //! INVARIANT: one family that fails does not hide the addresses of the other; both outcomes are kept.
-//! INVARIANT: a server that declined a question is not asked it again, so that servers which answer at once are not asked in a circle.
+//! INVARIANT: only silence is asked again. A server that declined a question, or answered what cannot be read, is not asked it
+//! again, so that servers which answer at once are not asked in a circle.
 
 mod question;
 
@@ -60,6 +61,7 @@ pub(crate) fn declared(address: IpAddr) -> (DnsFacts, Vec<IpAddr>) {
         source: DnsSource::Declared,
         cname_chain: Vec::new(),
         addresses: vec![address],
+        left_out: 0,
         v4: FamilyAnswer::NotAsked,
         v6: FamilyAnswer::NotAsked,
         took: Duration::ZERO,
@@ -80,6 +82,7 @@ struct Answers {
 #[derive(Default)]
 struct Question {
     reply: Reply,
+    /// Servers that are done with this question.
     declined_by: Vec<SocketAddr>,
 }
 
@@ -93,13 +96,24 @@ enum Reply {
     /// A server could not tell. The first such stays if nothing better comes.
     Declined(DnsFailure),
     NxDomain,
-    /// The addresses and the names passed.
-    Found(Vec<IpAddr>, Vec<String>),
+    /// More aliases than are followed.
+    TooFar,
+    Found(Found),
+}
+
+/// What an answer holds at the end of its chain.
+#[derive(Default)]
+struct Found {
+    /// Once each, at most [`ADDRESSES_MAX`].
+    addresses: Vec<IpAddr>,
+    left_out: u32,
+    /// The names passed.
+    chain: Vec<String>,
 }
 
 impl Question {
     fn is_answered(&self) -> bool {
-        matches!(self.reply, Reply::Found(..) | Reply::NxDomain)
+        matches!(self.reply, Reply::Found(_) | Reply::NxDomain | Reply::TooFar)
     }
 
     fn is_no_name(&self) -> bool {
@@ -112,31 +126,36 @@ impl Question {
 
     /// Takes in what came of asking this server. Returns whether it is an answer.
     fn take(&mut self, server: SocketAddr, reply: Reply) -> bool {
+        if matches!(reply, Reply::Declined(_) | Reply::Broken(_)) {
+            self.declined_by.push(server);
+        }
         match (&self.reply, &reply) {
-            (_, Reply::Silent) | (Reply::Declined(_), Reply::Broken(_)) => {}
-            (before, Reply::Declined(_)) => {
-                self.declined_by.push(server);
-                if !matches!(before, Reply::Declined(_)) {
-                    self.reply = reply;
-                }
-            }
-            (_, Reply::Broken(_) | Reply::NxDomain | Reply::Found(..)) => self.reply = reply,
+            (_, Reply::Silent) | (Reply::Declined(_), Reply::Broken(_) | Reply::Declined(_)) => {}
+            (
+                _,
+                Reply::Declined(_)
+                | Reply::Broken(_)
+                | Reply::NxDomain
+                | Reply::TooFar
+                | Reply::Found(_),
+            ) => self.reply = reply,
         }
         self.is_answered()
     }
 
-    fn addresses(&self) -> &[IpAddr] {
+    fn found(&self) -> Option<&Found> {
         match &self.reply {
-            Reply::Found(addresses, _) => addresses,
-            Reply::Silent | Reply::Broken(_) | Reply::Declined(_) | Reply::NxDomain => &[],
+            Reply::Found(found) => Some(found),
+            Reply::Silent
+            | Reply::Broken(_)
+            | Reply::Declined(_)
+            | Reply::NxDomain
+            | Reply::TooFar => None,
         }
     }
 
-    fn chain(&self) -> &[String] {
-        match &self.reply {
-            Reply::Found(_, chain) => chain,
-            Reply::Silent | Reply::Broken(_) | Reply::Declined(_) | Reply::NxDomain => &[],
-        }
+    fn addresses(&self) -> &[IpAddr] {
+        self.found().map_or(&[], |found| &found.addresses)
     }
 
     fn answer(&self, after: Duration) -> FamilyAnswer {
@@ -145,8 +164,9 @@ impl Question {
             Reply::Broken(detail) => DnsFailure::Other { detail: detail.clone() },
             Reply::Declined(failure) => failure.clone(),
             Reply::NxDomain => DnsFailure::NxDomain,
-            Reply::Found(addresses, _) if addresses.is_empty() => DnsFailure::NoAddress,
-            Reply::Found(addresses, _) => return FamilyAnswer::Addresses(addresses.clone()),
+            Reply::TooFar => DnsFailure::ChainTooLong,
+            Reply::Found(found) if found.addresses.is_empty() => DnsFailure::NoAddress,
+            Reply::Found(found) => return FamilyAnswer::Addresses(found.addresses.clone()),
         })
     }
 }
@@ -187,7 +207,7 @@ impl Answers {
         let is_over = |question: &Question| match question.reply {
             Reply::Silent | Reply::Broken(_) => false,
             Reply::Declined(_) => [&self.v4, &self.v6].iter().any(|it| it.is_no_name()),
-            Reply::NxDomain | Reply::Found(..) => true,
+            Reply::NxDomain | Reply::TooFar | Reply::Found(_) => true,
         };
         (is_over(&self.v4) && is_over(&self.v6))
             || !self.v4.addresses().is_empty()
@@ -196,20 +216,29 @@ impl Answers {
 
     fn conclude(self, took: Duration) -> Result<(DnsFacts, Vec<IpAddr>), DnsFailure> {
         let mut addresses: Vec<IpAddr> = Vec::new();
+        let mut left_out: u32 =
+            [&self.v4, &self.v6].iter().filter_map(|it| it.found()).map(|it| it.left_out).sum();
         for address in self.v4.addresses().iter().chain(self.v6.addresses()) {
-            if addresses.len() < ADDRESSES_MAX && !addresses.contains(address) {
+            if addresses.contains(address) {
+                continue;
+            }
+            if addresses.len() < ADDRESSES_MAX {
                 addresses.push(*address);
+            } else {
+                left_out += 1;
             }
         }
         let (v4, v6) = (self.v4.answer(self.asked_for), self.v6.answer(self.asked_for));
         let Some(source) = self.source.filter(|_| !addresses.is_empty()) else {
             return Err(worst(v4, v6, took));
         };
-        let chain = if self.v4.addresses().is_empty() { &self.v6 } else { &self.v4 }.chain();
+        let answered = if self.v4.addresses().is_empty() { &self.v6 } else { &self.v4 };
+        let cname_chain = answered.found().map(|it| it.chain.clone()).unwrap_or_default();
         let facts = DnsFacts {
             source: DnsSource::NameServer(source),
-            cname_chain: chain.to_vec(),
+            cname_chain,
             addresses: addresses.clone(),
+            left_out,
             v4,
             v6,
             took,
@@ -224,12 +253,13 @@ fn worst(v4: FamilyAnswer, v6: FamilyAnswer, took: Duration) -> DnsFailure {
     fn rank(failure: &DnsFailure) -> u8 {
         match failure {
             DnsFailure::NxDomain => 0,
-            DnsFailure::ServFail => 1,
-            DnsFailure::Refused => 2,
-            DnsFailure::Other { .. } => 3,
-            DnsFailure::TimedOut { .. } => 4,
-            DnsFailure::NoAddress => 5,
-            DnsFailure::NoNameServer => 6,
+            DnsFailure::ChainTooLong => 1,
+            DnsFailure::ServFail => 2,
+            DnsFailure::Refused => 3,
+            DnsFailure::Other { .. } => 4,
+            DnsFailure::TimedOut { .. } => 5,
+            DnsFailure::NoAddress => 6,
+            DnsFailure::NoNameServer => 7,
         }
     }
     let failures = [v4, v6].into_iter().filter_map(|answer| match answer {
@@ -261,22 +291,34 @@ fn read(message: &Message, name: &Name, record: RecordType) -> Reply {
     }
     let records = || message.answers.iter().filter(|it| it.dns_class == DNSClass::IN);
     let mut owner = name;
-    let mut chain = Vec::new();
-    while chain.len() < CHAIN_MAX {
+    let mut found = Found::default();
+    loop {
         let next = records().filter(|it| it.name == *owner).find_map(|it| match &it.data {
             RData::CNAME(target) => Some(&target.0),
             _ => None,
         });
         let Some(next) = next else { break };
-        chain.push(plain(next));
+        // A circle ends here too.
+        if found.chain.len() == CHAIN_MAX {
+            return Reply::TooFar;
+        }
+        found.chain.push(plain(next));
         owner = next;
     }
-    let addresses = records()
+    let held = records()
         .filter(|it| it.name == *owner && it.record_type() == record)
-        .filter_map(|it| it.data.ip_addr())
-        .take(ADDRESSES_MAX)
-        .collect();
-    Reply::Found(addresses, chain)
+        .filter_map(|it| it.data.ip_addr());
+    for address in held {
+        if found.addresses.contains(&address) {
+            continue;
+        }
+        if found.addresses.len() < ADDRESSES_MAX {
+            found.addresses.push(address);
+        } else {
+            found.left_out += 1;
+        }
+    }
+    Reply::Found(found)
 }
 
 /// As people write it: lower case, without the dot at its end.

@@ -10,7 +10,9 @@ use futures::StreamExt as _;
 use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::udp::UdpClientStream;
 use hickory_net::xfer::DnsRequestSender as _;
-use hickory_proto::op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode};
+use hickory_proto::op::{
+    DnsRequest, DnsRequestOptions, Message, MessageType, OpCode, Query, ResponseCode,
+};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -37,10 +39,16 @@ pub(super) async fn ask(
         } else {
             message
         };
-        if message.metadata.truncation {
-            return over_tcp(server, &request(name, record, true)).await;
+        let message = if message.metadata.truncation {
+            over_tcp(server, &request(name, record, true)).await?
+        } else {
+            message
+        };
+        if message.metadata.op_code == OpCode::Query {
+            Ok(message)
+        } else {
+            Err(Unanswered::Broken("the answer is for another operation".to_owned()))
         }
-        Ok(message)
     };
     timeout(limit, exchange).await.unwrap_or(Err(Unanswered::TimedOut))
 }
@@ -86,6 +94,12 @@ async fn over_tcp(server: SocketAddr, request: &DnsRequest) -> Result<Message, U
     let message = Message::from_vec(&answer).map_err(|error| broken(&error))?;
     if message.metadata.id != request.metadata.id || message.queries != request.queries {
         return Err(broken(&"the answer is for another question"));
+    }
+    if message.metadata.message_type != MessageType::Response {
+        return Err(broken(&"a question came back"));
+    }
+    if message.metadata.truncation {
+        return Err(broken(&"the answer is cut here too"));
     }
     Ok(message)
 }

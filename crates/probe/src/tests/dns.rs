@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, OpCode, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{Name, RData};
 use parallax_model::{DnsFacts, DnsFailure, DnsSource, FamilyAnswer};
@@ -220,7 +220,7 @@ async fn hostile_answers_are_cut() {
     })
     .await;
     let facts = resolve(&[&many]).await.expect("resolved");
-    assert_eq!(facts.addresses.len(), 16);
+    assert_eq!((facts.addresses.len(), facts.left_out), (16, 184));
     assert_eq!(many.asked(Asked::A), 2);
 
     let circle = NameServer::start(|query, _| {
@@ -230,7 +230,7 @@ async fn hostile_answers_are_cut() {
         ))
     })
     .await;
-    assert_eq!(resolve(&[&circle]).await, Err(DnsFailure::NoAddress));
+    assert_eq!(resolve(&[&circle]).await, Err(DnsFailure::ChainTooLong));
 }
 
 #[tokio::test]
@@ -251,4 +251,28 @@ async fn the_stage_stands_at_the_beginning_of_a_sight() {
     let sight = Network::of(&[]).asking(&[server.socket]).see(&task).await;
     assert_eq!(sight.dns.failed(), Some(&DnsFailure::NxDomain));
     assert_eq!(sight.observations, []);
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_asked_for_once() {
+    let other = NameServer::start(|query, record| {
+        let mut reply = healthy(query, record);
+        reply.metadata.op_code = OpCode::Status;
+        Some(reply)
+    })
+    .await;
+    let outcome = resolve(&[&other]).await;
+    assert!(matches!(outcome, Err(DnsFailure::Other { .. })), "{outcome:?}");
+    assert_eq!((other.asked(Asked::A), other.asked(Asked::Aaaa)), (1, 1));
+
+    // Cut over both transports: what is missing is not known to be missing.
+    let cut = NameServer::start(|query, _| {
+        let mut reply = code(query, ResponseCode::NoError);
+        reply.metadata.truncation = true;
+        Some(reply)
+    })
+    .await;
+    let outcome = resolve(&[&cut]).await;
+    assert!(matches!(outcome, Err(DnsFailure::Other { .. })), "{outcome:?}");
+    assert_eq!(cut.asked(Asked::A), 2);
 }

@@ -1,7 +1,8 @@
 //! Looks in order at a well-behaved or merely odd server: what is kept, which connection is used, what is never done.
 
 use parallax_model::{
-    DnsFailure, HttpFailure, HttpVersion, Look, Outcome, Place, Scheme, TcpFailure, Transport,
+    BodyEnd, DnsFailure, HttpFailure, HttpVersion, Look, Outcome, Place, Scheme, TcpFailure,
+    Transport,
 };
 
 use super::network::{Network, SHORT, address, answer, failure, http, numbers, only};
@@ -30,7 +31,7 @@ async fn the_answer_is_kept_as_it_came() {
     let schemes: Vec<_> = answer.challenges.iter().map(|it| it.scheme.clone()).collect();
     assert_eq!(schemes, [Scheme::Negotiate, Scheme::Ntlm, Scheme::Basic]);
     assert_eq!((answer.body.beginning.as_str(), answer.body.length), ("no\u{fffd}", 3));
-    assert!(!answer.body.cut);
+    assert!(answer.body.end == BodyEnd::Whole);
 }
 
 #[tokio::test]
@@ -202,18 +203,20 @@ async fn a_body_is_bounded_and_hashed_and_never_loses_the_head() {
         bytes.resize(bytes.len() + length, b'x');
         bytes
     };
-    for (length, kept, is_cut) in [(65_536, 65_536, false), (65_537, 65_536, true)] {
+    for (length, kept, end) in [(65_536, 65_536, BodyEnd::Whole), (65_537, 65_536, BodyEnd::Bound)]
+    {
         let bytes = long(length);
         let peer = Peer::plain(move |_| Act::Send(bytes.clone())).await;
         let sight = Network::to(peer.socket).see(&http(&[Look::GET, Look::OWA])).await;
         let body = &answer(&only(&sight).exchanges[1]).body;
-        assert_eq!((body.length, body.cut, body.beginning.len()), (kept, is_cut, 2048));
+        assert_eq!((body.length, body.end, body.beginning.len()), (kept, end, 2048));
         let hash: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(vec![b'x'; 65_536]).into();
         assert_eq!(body.sha256, hash);
     }
-    for act in [
-        Act::SendThenStall(b"HTTP/1.1 500 E\r\nContent-Length: 9\r\n\r\nhalf".to_vec()),
-        Act::SendThenClose(b"HTTP/1.1 500 E\r\nContent-Length: 9\r\n\r\nhalf".to_vec()),
+    let half = b"HTTP/1.1 500 E\r\nContent-Length: 9\r\n\r\nhalf";
+    for (act, end) in [
+        (Act::SendThenStall(half.to_vec()), BodyEnd::TooSlow),
+        (Act::SendThenClose(half.to_vec()), BodyEnd::Broken),
     ] {
         let peer = Peer::plain(move |_| act.clone()).await;
         let mut task = http(&[Look::GET, Look::OWA]);
@@ -222,7 +225,7 @@ async fn a_body_is_bounded_and_hashed_and_never_loses_the_head() {
         for exchange in &only(&sight).exchanges {
             let answer = answer(exchange);
             assert_eq!((answer.status, answer.body.beginning.as_str()), (500, "half"));
-            assert!(answer.body.cut);
+            assert_eq!(answer.body.end, end);
         }
         assert_eq!(numbers(only(&sight)), [0, 1], "what was given up is not read on");
     }
@@ -234,10 +237,7 @@ async fn how_a_connection_ends_is_told_apart() {
         (Act::Reset, HttpFailure::Reset),
         (Act::SendThenClose(Vec::new()), HttpFailure::Closed),
         (Act::SendThenClose(b"HTTP/1.1 200 OK\r\nA: b\r\n".to_vec()), HttpFailure::Closed),
-        (
-            Act::SendThenStall(b"HTTP/1.1 200 OK\r\n".to_vec()),
-            HttpFailure::TimedOut { after: SHORT },
-        ),
+        (Act::SendThenStall(Vec::new()), HttpFailure::TimedOut { after: SHORT }),
     ] {
         let peer = Peer::plain(move |_| act.clone()).await;
         let mut task = http(&[Look::OPTIONS]);

@@ -1,6 +1,6 @@
 //! Servers that mean harm or know no better: every answer ends as a value, within its bound and limit.
 
-use parallax_model::{HttpFailure, LimitBroken, Look, Outcome};
+use parallax_model::{BodyEnd, HttpFailure, LimitBroken, Look, Outcome};
 use tokio::time::{Duration, Instant};
 
 use super::network::{Network, SHORT, answer, failure, http, only};
@@ -102,17 +102,29 @@ async fn a_body_that_never_ends_is_cut_at_its_bound() {
     let peer = Peer::plain(move |_| Act::Flood(first.to_vec(), chunk.clone())).await;
     let sight = Network::to(peer.socket).see(&http(&[Look::GET])).await;
     let body = &answer(&only(&sight).exchanges[0]).body;
-    assert_eq!((body.length, body.cut), (65_536, true));
+    assert_eq!((body.length, body.end), (65_536, BodyEnd::Bound));
     assert!(body.beginning.starts_with("\u{1f}\u{1f}"), "never decompressed");
 }
 
 #[tokio::test]
-async fn a_dripping_head_ends_at_the_limit() {
+async fn a_head_that_has_begun_has_to_come_on() {
     let peer = Peer::plain(|_| Act::SendThenStall(b"H".to_vec())).await;
     let mut task = http(&[Look::OPTIONS]);
     task.limits.exchange = SHORT;
     let started = Instant::now();
     let sight = Network::to(peer.socket).see(&task).await;
-    assert_eq!(failure(&sight), &HttpFailure::TimedOut { after: SHORT });
+    assert_eq!(failure(&sight), &HttpFailure::Limit(LimitBroken::Progress));
     assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn framing_without_end_ends_at_its_bound() {
+    // hyper would read the digits of one chunk's size for as long as they come.
+    let started = Instant::now();
+    let first = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let peer = Peer::plain(move |_| Act::Flood(first.clone(), vec![b'0'; 8192])).await;
+    let sight = Network::to(peer.socket).see(&http(&[Look::GET])).await;
+    let body = &answer(&only(&sight).exchanges[0]).body;
+    assert_eq!((body.length, body.end), (0, BodyEnd::Bound));
+    assert!(started.elapsed() < Duration::from_secs(4), "before its limit of 5 s");
 }

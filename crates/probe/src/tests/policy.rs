@@ -1,14 +1,17 @@
 //! The agent's policy at the dialled address, several addresses of one name, and tasks that cannot be carried out.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::A;
-use parallax_model::{HttpFailure, Look, NameForm, Outcome, Place, TcpFailure};
+use parallax_model::{DnsFailure, HttpFailure, Look, NameForm, Outcome, Place, TcpFailure};
 
-use super::name_server::{NameServer, records};
-use super::network::{HOST, Network, SHORT, address, answer, http, is_not_reached, only};
-use super::peer::{Peer, ok};
+use super::name_server::{Asked, NameServer, records};
+use super::network::{
+    HOST, Network, SHORT, address, answer, http, is_not_reached, only, with_logon,
+};
+use super::peer::{Act, Peer, ok};
 use crate::{ProbeError, Progress, Route, Rule, observe};
 
 fn rule(text: &str) -> Rule {
@@ -132,6 +135,76 @@ async fn address_literals_need_no_name_server() {
                 request.head
             );
         }
+    }
+}
+
+/// Rebinding: the name leads elsewhere as soon as it was asked for once.
+#[tokio::test]
+async fn a_name_is_resolved_once_for_all_connections() {
+    let answered = AtomicUsize::new(0);
+    let server = NameServer::start(move |query, asked| {
+        let data = match (asked, answered.load(Ordering::Relaxed)) {
+            (Asked::A, 0) => RData::A(A::new(192, 0, 2, 10)),
+            (Asked::A, _) => RData::A(A::new(127, 0, 0, 1)),
+            (Asked::Aaaa, _) => return Some(records(query, &[])),
+        };
+        answered.fetch_add(1, Ordering::Relaxed);
+        Some(records(query, &[(HOST, data)]))
+    })
+    .await;
+    let peer = Peer::plain(|_| Act::SendThenClose(b"HTTP/1.1 200 OK\r\n\r\n".to_vec())).await;
+    let mut task = with_logon(http(&[Look::OPTIONS, Look::NTLM, Look::AUTODISCOVER_JSON]));
+    task.endpoint.connect = None;
+    task.endpoint.allow_plaintext_logon = true;
+    let instrument = Network::to(peer.socket).asking(&[server.socket]).instrument();
+    let judged = Mutex::new(Vec::new());
+    let allow = |address: std::net::SocketAddr, _: &str| {
+        judged.lock().expect("lock").push(address);
+        Ok(())
+    };
+    let prepared = crate::prepare(&task, &instrument, &allow, &|_| {}).await.expect("a sight");
+    assert!(matches!(prepared, crate::Preparation::Ready(_)), "{prepared:?}");
+    assert_eq!(server.asked(Asked::A), 1);
+    assert!(judged.lock().expect("lock").iter().all(|it| *it == address(80)));
+    // One for each look; the one for the secret was made, too, and perhaps not yet accepted.
+    assert!(peer.connections() >= 3 && peer.requests().len() == 3);
+}
+
+/// What other programs read as an address is a name here: judged, resolved and named to the server in one spelling.
+#[tokio::test]
+async fn only_an_address_as_it_is_usually_written_is_dialled_unasked() {
+    for host in [
+        "2130706433",
+        "127.1",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.0.0.1.",
+        "127.0.0.1:80",
+        "::ffff:127.1",
+        "fe80::1%lo",
+        "mail@127.0.0.1",
+        "127%2e0.0.1",
+        "\u{ff11}27.0.0.1",
+        "",
+    ] {
+        let mut task = http(&[Look::OPTIONS, Look::AUTODISCOVER_JSON]);
+        task.endpoint.connect = None;
+        task.endpoint.host = host.to_owned();
+        let peer = Peer::plain(|_| ok()).await;
+        let mut network = Network::of(&[]);
+        network.mapped.otherwise = Route::To(peer.socket);
+        let asked = AtomicUsize::new(0);
+        let allow = |_, _: &str| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        match observe(&task, &network.instrument(), &allow, &|_| {}).await {
+            Err(error) => assert!(matches!(error, ProbeError::Host { .. }), "{host}: {error}"),
+            Ok(sight) => {
+                assert_eq!(sight.dns.failed(), Some(&DnsFailure::NoNameServer), "{host}");
+            }
+        }
+        assert_eq!((asked.load(Ordering::Relaxed), peer.connections()), (0, 0), "{host}");
     }
 }
 

@@ -280,3 +280,13 @@ async fn a_server_hello_of_tls_1_0_is_our_limit() {
     let failure = failure_of(Peer::raw(&hello).await).await;
     assert!(matches!(failure, TlsFailure::OurLimit { .. }), "{failure:?}");
 }
+
+#[tokio::test]
+async fn a_chain_beyond_64_kib_breaks_a_bound() {
+    let root = Authority::root("root");
+    let other = root.intermediate(|_| {}).der();
+    let mut identity = root.leaf();
+    identity.chain.extend(std::iter::repeat_n(other.clone(), 1 + 65_536 / other.len()));
+    let failure = failure_of(Peer::tls(identity, |_| ok()).await).await;
+    assert!(matches!(failure, TlsFailure::Limit { .. }), "{failure:?}");
+}

@@ -5,7 +5,7 @@
 use std::io;
 
 use parallax_model::TlsFailure;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerMisbehaved};
 
 /// What our library can do, for the report.
 const ABILITIES: &str =
@@ -50,6 +50,15 @@ fn from_rustls(error: &Error, was_asked: bool) -> TlsFailure {
             | InvalidMessage::InvalidEmptyPayload,
         )
         | Error::PeerSentOversizedRecord => TlsFailure::NotTls,
+        Error::InvalidMessage(
+            InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
+        )
+        | Error::PeerMisbehaved(
+            PeerMisbehaved::TooManyEmptyFragments
+            | PeerMisbehaved::TooManyWarningAlertsReceived
+            | PeerMisbehaved::TooManyKeyUpdateRequests
+            | PeerMisbehaved::TooManyRenegotiationRequests,
+        ) => TlsFailure::Limit { detail: error.to_string() },
         other => TlsFailure::Other { detail: other.to_string() },
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! INVARIANT: no transaction of the ledger commits with sums that contradict its attempts; then everything is frozen.
 
+use parallax_failpoint::point;
+
 use super::CLOCK_JUMP;
 use crate::StoreError;
 use crate::clock::millis;
@@ -125,7 +127,10 @@ impl LedgerWrite<'_> {
         .await
         .during(operation)?;
         self.write.commit().await?;
-        core.companion.write(Mark { generation, revision }).await
+        point("store.companion.before");
+        let written = core.companion.write(Mark { generation, revision }).await;
+        point("store.companion.after");
+        written
     }
 
     /// What does not hold of an account, if anything.

@@ -1,6 +1,6 @@
 //! The ledger at a start: is this the database that was last written, and what did the process before leave open?
 //!
-//! INVARIANT: a ledger that may have lost changes (a restored backup, a lost file, a damaged table) is frozen before anything
+//! INVARIANT: a ledger that may have lost changes (a restored backup, a lost file, sums that do not fit) is frozen before anything
 //! can be reserved in it.
 
 use super::commit::LedgerWrite;
@@ -10,14 +10,6 @@ use crate::error::During as _;
 use crate::open::Core;
 
 const OPEN: &str = "open the ledger";
-/// Tables whose damage could cost a logon.
-const CHECKS: [&str; 4] = [
-    "PRAGMA quick_check(account_guard)",
-    "PRAGMA quick_check(attempt)",
-    "PRAGMA quick_check(breaker)",
-    "PRAGMA quick_check(ledger_meta)",
-];
-
 /// Makes the ledger ready; called once, before anything else uses it.
 pub(crate) async fn open(core: &Core) -> Result<(), StoreError> {
     let mark = core.companion.read()?;
@@ -25,8 +17,8 @@ pub(crate) async fn open(core: &Core) -> Result<(), StoreError> {
     let is_new = ledger.make_meta().await?;
     let meta = ledger.meta().await?;
     let ours = Mark { generation: meta.generation.clone(), revision: meta.revision };
-    let suspicion = match ledger.damage().await? {
-        Some(damage) => Some(damage),
+    let suspicion = match ledger.contradictory_account().await? {
+        Some(_) => Some("the sums of an account contradict its logons"),
         None if is_new && mark.is_some() => Some("the database was lost and made anew"),
         None if !is_new && mark.is_none() && ledger.was_used().await? => {
             Some("the file beside the database is missing: a restored backup?")
@@ -81,17 +73,22 @@ impl LedgerWrite<'_> {
         Ok(made.rows_affected() == 1)
     }
 
-    async fn damage(&mut self) -> Result<Option<&'static str>, StoreError> {
+    /// An account whose sums are not those of its attempts: no transaction of ours leaves one.
+    async fn contradictory_account(&mut self) -> Result<Option<String>, StoreError> {
         let operation = self.write.operation;
-        for check in CHECKS {
-            let (found,): (String,) =
-                sqlx::query_as(check).fetch_one(self.write.connection()).await.during(operation)?;
-            if found != "ok" {
-                tracing::error!(check, found, "a table of the ledger is damaged");
-                return Ok(Some("a table of the ledger is damaged"));
-            }
+        let found: Option<(String,)> = sqlx::query_as(
+            "SELECT g.account_key FROM account_guard g LEFT JOIN attempt a USING (account_key, quiet_period)
+              GROUP BY g.account_key
+             HAVING coalesce(sum(a.cost) FILTER (WHERE a.state IN ('reserved', 'started')), 0) <> g.open_cost
+                 OR coalesce(sum(a.cost) FILTER (WHERE a.state = 'charged'), 0) <> g.charged_cost LIMIT 1",
+        )
+        .fetch_optional(self.write.connection())
+        .await
+        .during(operation)?;
+        if let Some((account,)) = &found {
+            tracing::error!(account, "the sums of an account contradict its logons");
         }
-        Ok(None)
+        Ok(found.map(|(account,)| account))
     }
 
     /// Whether there is an account whose past could have been lost. Without one, a missing companion only says that the very

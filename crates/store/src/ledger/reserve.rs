@@ -17,7 +17,17 @@ impl Store {
         &self,
         request: &ReserveRequest,
     ) -> Result<Result<Attempt, ReserveRefused>, StoreError> {
-        let mut ledger = self.core.ledger("reserve logon").await?;
+        const OPERATION: &str = "reserve logon";
+        self.core.space.check(OPERATION)?;
+        self.core.watch(self.reserve_now(request, OPERATION).await)
+    }
+
+    async fn reserve_now(
+        &self,
+        request: &ReserveRequest,
+        operation: &'static str,
+    ) -> Result<Result<Attempt, ReserveRefused>, StoreError> {
+        let mut ledger = self.core.ledger(operation).await?;
         let Some(account) = ledger.account(&request.account).await? else {
             return Ok(Err(ReserveRefused::UnknownAccount));
         };

@@ -95,6 +95,19 @@ impl Store {
         nonce: &Nonce,
         result: LogonResult,
     ) -> Result<Result<Settled, SettleRefused>, StoreError> {
+        match self.core.watch(self.settle_now(attempt, nonce, result).await) {
+            // There is room now: the ballast was given up for this.
+            Err(StoreError::Full { .. }) => self.settle_now(attempt, nonce, result).await,
+            settled => settled,
+        }
+    }
+
+    async fn settle_now(
+        &self,
+        attempt: &AttemptId,
+        nonce: &Nonce,
+        result: LogonResult,
+    ) -> Result<Result<Settled, SettleRefused>, StoreError> {
         let mut ledger = self.core.ledger("settle logon").await?;
         let Some(row) = ledger.attempt(attempt).await? else {
             return Ok(Err(SettleRefused::UnknownAttempt));

@@ -38,6 +38,17 @@ impl Store {
         agent: &VantageName,
     ) -> Result<Result<Started, StartRefused>, StoreError> {
         const OPERATION: &str = "start logon";
+        self.core.space.check(OPERATION)?;
+        self.core.watch(self.start_now(attempt, nonce, agent).await)
+    }
+
+    async fn start_now(
+        &self,
+        attempt: &AttemptId,
+        nonce: &Nonce,
+        agent: &VantageName,
+    ) -> Result<Result<Started, StartRefused>, StoreError> {
+        const OPERATION: &str = "start logon";
         let mut ledger = self.core.ledger(OPERATION).await?;
         let row: Option<Row> = sqlx::query_as("SELECT * FROM attempt WHERE attempt_id = ?")
             .bind(attempt.as_str())

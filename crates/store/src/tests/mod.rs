@@ -1,11 +1,16 @@
 //! Tests of the whole store on real files: a temporary folder each, clocks that stand still.
 
 mod clocks;
+mod locked;
+mod damage;
 mod concurrency;
+mod joining;
 mod logons;
 mod model;
+mod offers;
 mod resources;
 mod restart;
+mod room;
 mod schema;
 mod secrets;
 

@@ -6,7 +6,7 @@ use parallax_model::{EndpointName, PathId, Threshold, Vantage, VantageName, Zone
 use parallax_wire::pb;
 
 use super::{Fixture, account_id, diagnosis_id, target_id};
-use crate::{Answer, Kind, PageRequest, PastRecord, RequestKey, StoreError};
+use crate::{Answer, Introduction, Kind, PageRequest, PastRecord, RequestKey, StoreError};
 
 fn named(display_name: &str) -> pb::Target {
     pb::Target { display_name: display_name.to_owned(), ..pb::Target::default() }
@@ -196,10 +196,13 @@ async fn a_vantage_has_one_agent_unless_replaced() {
     assert_eq!(found.vantage, vantage);
     assert_eq!(it.store.agents().await.expect("read"), [found]);
     for epoch in 1..3 {
-        assert_eq!(it.store.next_session_epoch(&vantage.name).await.expect("counted"), epoch);
+        assert_eq!(
+            it.store.begin_session(&vantage.name, &Introduction::default()).await.expect("counted"),
+            epoch
+        );
     }
     it.store.remove_agent(&vantage.name).await.expect("removed");
-    assert!(it.store.next_session_epoch(&vantage.name).await.is_err());
+    assert!(it.store.begin_session(&vantage.name, &Introduction::default()).await.is_err());
 }
 
 #[tokio::test]

@@ -58,18 +58,19 @@ async fn unfinished_diagnoses_are_found_until_they_are_ended() {
     assert!(matches!(it.store.update_diagnosis(done.clone()).await, Err(StoreError::Ended { .. })));
     for _ in 0..2 {
         it = it.reopen().await;
-        let found = it.store.mark_interrupted().await.expect("marked");
+        let found = it.store.unfinished_diagnoses().await.expect("read");
         let names: Vec<&str> = found.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["diagnoses/d1", "diagnoses/d2"]);
-        assert!(found.iter().all(|it| it.state() == pb::diagnosis::State::Interrupted));
+        assert_eq!(found[1], running, "as it was last brought forward");
     }
-    for diagnosis in it.store.mark_interrupted().await.expect("marked") {
+    for mut diagnosis in it.store.unfinished_diagnoses().await.expect("read") {
+        diagnosis.set_state(pb::diagnosis::State::Interrupted);
         let finished = it.store.finish_diagnosis(diagnosis).await.expect("ended");
         assert_eq!(finished.event.sequence, 1);
         assert!(finished.diagnosis.end_time.is_some());
     }
     let it = it.reopen().await;
-    assert_eq!(it.store.mark_interrupted().await.expect("marked"), []);
+    assert_eq!(it.store.unfinished_diagnoses().await.expect("read"), []);
     let events = it.store.events_after(&diagnosis_id("d2"), 0).await.expect("read");
     assert!(matches!(
         events.last().and_then(|it| it.event.as_ref()),

@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parallax_model::{
-    Answer, Body, Certificate, ChainJudgement, ChainProblem, ChainTrust, Connection, Credential,
-    DnsFacts, DnsFailure, DnsSource, Exchange, FamilyAnswer, Headers, HttpFailure, HttpVersion,
-    LimitBroken, Look, Method, NameForm, Observation, Outcome, PathId, PathReport, Place, Report,
-    Sight, Silence, TcpFacts, TcpFailure, TlsFacts, TlsFailure, TlsVersion, Transport, Type2,
+    Answer, Body, BodyEnd, Certificate, ChainJudgement, ChainProblem, ChainTrust, Connection,
+    Credential, DnsFacts, DnsFailure, DnsSource, Exchange, FamilyAnswer, Headers, HttpFailure,
+    HttpVersion, LimitBroken, Look, Method, NameForm, Observation, Outcome, PathId, PathReport,
+    Place, Report, Sight, Silence, TcpFacts, TcpFailure, TlsFacts, TlsFailure, TlsVersion,
+    Transport, Type2,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -116,6 +117,7 @@ fn dns_failure() -> impl Strategy<Value = DnsFailure> {
         duration().prop_map(|after| DnsFailure::TimedOut { after }),
         Just(DnsFailure::NoAddress),
         Just(DnsFailure::NoNameServer),
+        Just(DnsFailure::ChainTooLong),
         text().prop_map(|detail| DnsFailure::Other { detail }),
     ]
 }
@@ -134,16 +136,17 @@ fn dns_facts() -> impl Strategy<Value = DnsFacts> {
         (address(), any::<u16>())
             .prop_map(|(ip, port)| DnsSource::NameServer(SocketAddr::new(ip, port))),
     ];
-    (source, vec(text(), 0..=8), vec(address(), 0..=16), family(), family(), duration()).prop_map(
-        |(source, cname_chain, addresses, v4, v6, took)| DnsFacts {
+    let counts = 0..=100_000_u32;
+    (source, vec(text(), 0..=8), vec(address(), 0..=16), counts, family(), family(), duration())
+        .prop_map(|(source, cname_chain, addresses, left_out, v4, v6, took)| DnsFacts {
             source,
             cname_chain,
             addresses,
+            left_out,
             v4,
             v6,
             took,
-        },
-    )
+        })
 }
 
 fn tcp_failure() -> impl Strategy<Value = TcpFailure> {
@@ -164,6 +167,7 @@ fn tls_failure() -> impl Strategy<Value = TlsFailure> {
         duration().prop_map(|after| TlsFailure::TimedOut { after }),
         Just(TlsFailure::NotTls),
         Just(TlsFailure::ClientCertificateRequired),
+        text().prop_map(|detail| TlsFailure::Limit { detail }),
         text().prop_map(|detail| TlsFailure::OurLimit { detail }),
         text().prop_map(|detail| TlsFailure::Other { detail }),
     ]
@@ -228,6 +232,7 @@ fn http_failure() -> impl Strategy<Value = HttpFailure> {
         Just(HttpFailure::Limit(LimitBroken::HeadBytes)),
         Just(HttpFailure::Limit(LimitBroken::HeaderCount)),
         Just(HttpFailure::Limit(LimitBroken::InterimResponses)),
+        Just(HttpFailure::Limit(LimitBroken::Progress)),
         text().prop_map(|detail| HttpFailure::NoConnection { detail }),
         Just(HttpFailure::UntrustedPeer),
         text().prop_map(|reason| HttpFailure::NotPermitted { reason }),
@@ -257,18 +262,36 @@ fn answer() -> impl Strategy<Value = Answer> {
         (text(), text()),
         (Just("WWW-Authenticate".to_owned()), "(Basic realm=\"[a-z]*\"|NTLM [A-Za-z0-9+/]*=|.*)"),
     ];
-    let body = (text(), 0..=65_536_u64, any::<[u8; 32]>(), any::<bool>())
-        .prop_map(|(beginning, length, sha256, cut)| Body { beginning, length, sha256, cut });
-    (version, 100..1000_u16, text(), vec(header, 0..6), body, option::of(type2()), duration())
-        .prop_map(|(version, status, reason, headers, body, type2, took)| {
+    let end = prop_oneof![
+        Just(BodyEnd::Whole),
+        Just(BodyEnd::Bound),
+        Just(BodyEnd::TimedOut),
+        Just(BodyEnd::TooSlow),
+        Just(BodyEnd::Broken),
+    ];
+    let body = (text(), 0..=65_536_u64, any::<[u8; 32]>(), end)
+        .prop_map(|(beginning, length, sha256, end)| Body { beginning, length, sha256, end });
+    let headers = (vec(header, 0..6), 0..=100_u32);
+    (version, 100..1000_u16, text(), headers, body, option::of(type2()), duration())
+        .prop_map(|(version, status, reason, (headers, headers_left_out), body, type2, took)| {
             let headers = Headers(headers);
             let challenges = headers.challenges();
-            Answer { version, status, reason, headers, challenges, body, type2, took }
+            Answer {
+                version,
+                status,
+                reason,
+                headers,
+                headers_left_out,
+                challenges,
+                body,
+                type2,
+                took,
+            }
         })
 }
 
 fn exchange() -> impl Strategy<Value = Exchange> {
-    (look(), 0..100_u32, any::<u16>(), any::<bool>(), outcome(answer(), http_failure())).prop_map(
+    (look(), 0..100_u32, any::<u16>(), any::<bool>(), outcome(answer().boxed(), http_failure().boxed())).prop_map(
         |(look, number, local_port, sent, outcome)| Exchange {
             look,
             connection: Connection { number, local_port },
@@ -283,7 +306,7 @@ fn observation() -> impl Strategy<Value = Observation> {
         (any::<u16>(), duration()).prop_map(|(local_port, took)| TcpFacts { local_port, took });
     let transport = prop_oneof![
         Just(Transport::Plain),
-        outcome(tls_facts(), tls_failure()).prop_map(Transport::Tls),
+        outcome(tls_facts().boxed(), tls_failure().boxed()).prop_map(Transport::Tls),
     ];
     (address(), any::<u16>(), outcome(tcp, tcp_failure()), transport, vec(exchange(), 0..4))
         .prop_map(|(ip, port, tcp, transport, exchanges)| Observation {
@@ -300,7 +323,7 @@ pub(crate) fn path() -> impl Strategy<Value = PathId> {
 }
 
 pub(crate) fn report() -> impl Strategy<Value = PathReport> {
-    let sight = (outcome(dns_facts(), dns_failure()), vec(observation(), 0..3))
+    let sight = (outcome(dns_facts().boxed(), dns_failure().boxed()), vec(observation().boxed(), 0..3))
         .prop_map(|(dns, observations)| Sight { dns, observations });
     let silence = prop_oneof![
         Just(Silence::NoSession),

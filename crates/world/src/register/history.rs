@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use parallax_model::{
-    AccountId, Answer, Body, Connection, Credential, DnsFacts, DnsFailure, DnsSource, EndpointName,
+    AccountId, Answer, Body, BodyEnd, Connection, Credential, DnsFacts, DnsFailure, DnsSource, EndpointName,
     Exchange, FamilyAnswer, Headers, HttpFailure, HttpVersion, Look, Method, NameForm, Observation,
     Outcome, PathId, Place, Sight, TcpFacts, TcpFailure, TlsFailure, Transport, VantageName,
 };
@@ -136,6 +136,7 @@ fn sight(world: &World, addresses: &Addresses, past: &Past, look: &Look) -> Opti
         source: DnsSource::Declared,
         cname_chain: Vec::new(),
         addresses: vec![address],
+        left_out: 0,
         v4: FamilyAnswer::NotAsked,
         v6: FamilyAnswer::NotAsked,
         took: Duration::ZERO,
@@ -172,11 +173,12 @@ fn answer(saw: &Saw, look: &Look) -> Option<Answer> {
         reason: saw.reason.clone().unwrap_or_default(),
         challenges: headers.challenges(),
         headers,
+        headers_left_out: 0,
         body: Body {
             length: u64::try_from(text.len()).unwrap_or(u64::MAX),
             sha256: Sha256::digest(text.as_bytes()).into(),
             beginning: text.get(..end).unwrap_or_default().to_owned(),
-            cut: end < text.len(),
+            end: if end < text.len() { BodyEnd::Bound } else { BodyEnd::Whole },
         },
         type2: None,
         took: if saw.slow == Some(true) { SLOW } else { Duration::ZERO },

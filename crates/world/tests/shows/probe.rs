@@ -145,7 +145,10 @@ fn said_by_names(sight: &Sight) -> String {
         DnsFailure::ServFail => "dns:servfail".to_owned(),
         DnsFailure::TimedOut { .. } => "dns:timeout".to_owned(),
         DnsFailure::NoAddress => "dns:nodata".to_owned(),
-        DnsFailure::Refused | DnsFailure::NoNameServer | DnsFailure::Other { .. } => {
+        DnsFailure::Refused
+        | DnsFailure::NoNameServer
+        | DnsFailure::ChainTooLong
+        | DnsFailure::Other { .. } => {
             format!("{failure:?}")
         }
     }
@@ -166,7 +169,7 @@ fn said(observation: &Observation) -> String {
             TlsFailure::NotTls => "tls:not_tls".to_owned(),
             TlsFailure::ClientCertificateRequired => "tls:certificate_required".to_owned(),
             TlsFailure::OurLimit { .. } => "tls:limit".to_owned(),
-            TlsFailure::Closed | TlsFailure::Other { .. } => format!("{failure:?}"),
+            TlsFailure::Closed | TlsFailure::Limit { .. } | TlsFailure::Other { .. } => format!("{failure:?}"),
         };
     }
     match observation.exchanges.first().map(|it| &it.outcome) {

@@ -1,0 +1,142 @@
+//! How much one caller, one agent and one port may take, and how each is told to slow down.
+//!
+//! Absent on purpose: who a caller is (`rpc::gate`), and what an agent did wrong (`agents::conduct`).
+//!
+//! INVARIANT: people and agents share no figure: each port has connections, handshakes and rates of its own.
+
+mod rates;
+
+use std::time::Duration;
+
+pub(crate) use rates::Rates;
+
+/// So many at once, and then one after each `every`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Between two, once the burst is spent. Not zero.
+    pub every: Duration,
+    /// At least 1.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// `per_second` of 1 to 1,000,000.
+    pub const fn per_second(per_second: u32, burst: u32) -> Self {
+        Self { every: Duration::from_nanos(1_000_000_000 / per_second as u64), burst }
+    }
+}
+
+/// What a port takes of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortLimits {
+    /// Longest TLS handshake, and longest silence before the first byte of HTTP/2.
+    pub handshake: Duration,
+    /// Handshakes under way at once; further peers wait in the kernel's queue.
+    pub handshakes_max: usize,
+    /// Connections at once; further ones are closed as they come.
+    pub connections_max: usize,
+    /// A connection is asked to end after this ± 10 %. `None`: never.
+    pub age: Option<Duration>,
+    /// The same for a peer without the certificate of an agent.
+    pub stranger_age: Option<Duration>,
+    /// How long the calls of such a connection may go on.
+    pub grace: Duration,
+    /// Calls of one connection, then it is asked to end. `None`: any number.
+    pub calls_max: Option<u64>,
+    /// How fast one connection is read once `bytes_burst` is spent. Not zero.
+    pub bytes_per_second: u32,
+    pub bytes_burst: u32,
+    /// A reader that takes nothing of an answer for so long loses its connection.
+    pub stall: Duration,
+}
+
+/// What one caller of the API may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiLimits {
+    /// Per principal: what only reads.
+    pub reads: Rate,
+    /// Per principal: what changes something.
+    pub writes: Rate,
+    /// Per principal: what starts a diagnosis.
+    pub diagnoses: Rate,
+    /// Per target, whoever asks: diagnoses of it.
+    pub diagnoses_of_target: Rate,
+    /// Per source address: calls without a principal, as health and reflection.
+    pub open: Rate,
+    /// Per source address: calls whose token is missing or wrong. The right one is never kept waiting by them.
+    pub failures: Rate,
+    /// Calls under way at once in the whole port; further ones are refused, not queued.
+    pub calls_max: usize,
+    /// Of calls that wait or stream.
+    pub long_calls_max: usize,
+    /// Of calls without a principal, of either kind.
+    pub open_calls_max: usize,
+}
+
+/// What one agent may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentLimits {
+    pub results: Rate,
+    /// Everything but results.
+    pub messages: Rate,
+    /// An agent that is above its rate for so long without a pause loses its session.
+    pub flood: Duration,
+    /// Breaches within [`Self::strike_window`] after which an agent is banned.
+    pub strikes_max: usize,
+    pub strike_window: Duration,
+}
+
+/// All limits on who calls. The default is what a controller runs with; tests shorten what they wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub api_port: PortLimits,
+    pub agent_port: PortLimits,
+    pub api: ApiLimits,
+    pub agents: AgentLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let api_port = PortLimits {
+            handshake: Duration::from_secs(10),
+            handshakes_max: 256,
+            connections_max: 1024,
+            age: Some(Duration::from_mins(30)),
+            stranger_age: Some(Duration::from_mins(30)),
+            grace: Duration::from_mins(1),
+            calls_max: Some(10_000),
+            bytes_per_second: 1024 * 1024,
+            // Two of the largest messages.
+            bytes_burst: 8 * 1024 * 1024,
+            stall: Duration::from_secs(30),
+        };
+        let agent_port = PortLimits {
+            connections_max: 16_384,
+            // A session lasts; an agent is asked to leave by a message of its own.
+            age: None,
+            // It joins, and comes back with its certificate.
+            stranger_age: Some(Duration::from_mins(1)),
+            calls_max: None,
+            ..api_port
+        };
+        let api = ApiLimits {
+            reads: Rate::per_second(100, 500),
+            writes: Rate::per_second(20, 500),
+            diagnoses: Rate::per_second(10, 200),
+            diagnoses_of_target: Rate::per_second(5, 50),
+            open: Rate::per_second(20, 200),
+            failures: Rate::per_second(1, 20),
+            calls_max: 256,
+            long_calls_max: 1024,
+            open_calls_max: 64,
+        };
+        let agents = AgentLimits {
+            results: Rate::per_second(50, 200),
+            messages: Rate::per_second(500, 1000),
+            flood: Duration::from_mins(1),
+            strikes_max: 3,
+            strike_window: Duration::from_hours(1),
+        };
+        Self { api_port, agent_port, api, agents }
+    }
+}
