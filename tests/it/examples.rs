@@ -118,10 +118,7 @@ fn the_units_start_what_there_is() {
             }
             if key == "Environment" {
                 let name = value.split('=').next().expect("a name");
-                let is_known =
-                    ["PARALLAX_CONTROLLER_API_CERTIFICATE", "PARALLAX_CONTROLLER_API_KEY"];
-                let is_agents = ["PARALLAX_AGENT_POLICY"];
-                assert!(is_known.contains(&name) || is_agents.contains(&name), "{name}");
+                assert!(VARIABLES.contains(&name), "{name}");
             }
         }
     }
@@ -149,12 +146,37 @@ fn the_commands_of_the_guide_are_there() {
     assert!(seen.len() >= 16, "{seen:#?}");
 }
 
+#[test]
+fn a_configuration_is_checked_without_changing_anything() {
+    let home = tempdir().expect("a folder");
+    let data = home.path().join("data");
+    let shown = data.display().to_string();
+    run(home.path(), &["controller", "init", "--data-folder", &shown]).assert_code(0);
+    let before = files_below(&data);
+    let example = deploy().join("examples/controller.toml").display().to_string();
+    let arguments = ["controller", "--config", &example, "--data-folder", &shown, "--check-config"];
+    run(home.path(), &arguments).assert_code(0).assert_shows(&["would start", "no database yet"]);
+
+    fs::remove_file(data.join("token")).expect("removed");
+    fs::write(data.join("agent-ca.pem"), "none").expect("written");
+    let off_loopback = [&arguments[..], &["--api-listen", "0.0.0.0:7443", "--agent-listen", "x"]];
+    run(home.path(), &off_loopback.concat()).assert_code(2).assert_says(&[
+        "would not start",
+        "`api_certificate`",
+        "`agent_listen`",
+        "agent-ca.pem`",
+        "token`",
+    ]);
+    assert_eq!(files_below(&data).len(), before.len() - 1);
+}
+
 /// The texts of all warnings and errors that these sources log.
 fn alarms(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in files_below(folder) {
         let shown = path.display().to_string();
-        if !shown.ends_with(".rs") || shown.contains("/tests/") || shown.ends_with("tests.rs") {
+        let is_source = path.extension().is_some_and(|it| it == "rs");
+        if !is_source || shown.contains("/tests/") || shown.ends_with("tests.rs") {
             continue;
         }
         let text = text_of(&path);

@@ -129,17 +129,67 @@ fn an_agents_settings() {
     let files = Files::new();
     let file = files.write(
         "agent.toml",
-        "controler = \"a:1\"\ncontroller = \"nowhere\"\nkey = \"agent.key\"\n",
+        "controler = \"a:1\"\ncontroller = \"nowhere\"\nkey = \"agent.key\"\nproxy = \"socks5://p:1\"\nspool = 5\n",
     );
     let ended = files.run(&["agent", "run", "--config", &file]);
     ended.assert_code(2).assert_says(&[
         "`controler`",
         "`controller`",
-        "`certificate`",
+        "`key`",
+        "`identity`",
         "`authority`",
         "`policy`",
+        "`proxy`",
+        "`spool`",
     ]);
     assert_eq!(files.left(), ["agent.toml"]);
+}
+
+#[test]
+fn an_agents_settings_that_are_not_toml() {
+    let files = Files::new();
+    let text = "controller = \"a.example:7444\"\nproxy = \"http://anna:planted-secret@proxy:3128\n";
+    let file = files.write("agent.toml", text);
+    let ended = files.run(&["agent", "run", "--config", &file]);
+    ended.assert_code(2).assert_says(&["agent.toml", "TOML", "line 2, column"]);
+    assert!(!ended.all().contains("planted-secret"), "a secret is repeated:\n{}", ended.all());
+}
+
+/// The check and the start refuse alike, and the way out that is named is one.
+#[cfg(unix)]
+#[test]
+fn a_data_folder_that_is_not_right() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let files = Files::new();
+    let data = files.folder.path().join("data");
+    let shown = data.display().to_string();
+    let set = |name: &str, mode| {
+        set_permissions(data.join(name), Permissions::from_mode(mode)).expect("set");
+    };
+    let init = ["controller", "init", "--data-folder", &shown];
+    let start = ["controller", "--data-folder", &shown];
+    let check = [&start[..], &["--check-config"]].concat();
+    files.run(&init).assert_code(0);
+    files.run(&check).assert_code(0);
+    set("", 0o777);
+    let chmod = format!("chmod 0700 {shown}");
+    files.run(&check).assert_code(2).assert_says(&[&chmod]);
+    files.run(&start).assert_code(2).assert_says(&["0777", &chmod]);
+    set("", 0o700);
+    set("agent-ca.key", 0o644);
+    let ended = files.run(&start);
+    ended.assert_code(2).assert_says(&[&format!("chmod 0600 {shown}/agent-ca.key")]);
+    assert!(!ended.all().contains("controller init"), "{}", ended.all());
+    set("agent-ca.key", 0o600);
+    std::fs::write(data.join("token"), "").expect("emptied");
+    let remove = format!("rm {shown}/token; parallax controller init");
+    for command in [&init[..], &start] {
+        files.run(command).assert_code(2).assert_says(&[&remove]);
+    }
+    std::fs::remove_file(data.join("token")).expect("removed");
+    files.run(&init).assert_code(0);
+    files.run(&check).assert_code(0);
 }
 
 #[test]

@@ -399,3 +399,81 @@ fn every_cause_has_a_world() {
     let missing: Vec<String> = wanted.difference(&named).cloned().collect();
     assert_none(&missing, "causes that no world shows");
 }
+
+/// What of the test builds a manifest switches on for whoever builds it: as a feature of a dependency, or by a feature of its
+/// own of another name. What only its tests use is not in it.
+fn test_features_of(manifest: &toml::Table) -> Vec<String> {
+    let is_for_tests = |package: &str, feature: &str| {
+        feature == "simulation" || (package == "parallax-failpoint" && feature == "enabled")
+    };
+    let mut found = Vec::new();
+    let workspace = manifest.get("workspace").and_then(toml::Value::as_table);
+    let targets = manifest.get("target").and_then(toml::Value::as_table);
+    let targets = targets.into_iter().flat_map(toml::Table::values);
+    let tables = [Some(manifest), workspace].into_iter().flatten();
+    for table in tables.chain(targets.filter_map(toml::Value::as_table)) {
+        for kind in ["dependencies", "build-dependencies"] {
+            let packages = table.get(kind).and_then(toml::Value::as_table);
+            for (package, how) in packages.into_iter().flatten() {
+                let features = how.get("features").and_then(toml::Value::as_array);
+                let features = features.into_iter().flatten().filter_map(toml::Value::as_str);
+                let features = features.filter(|it| is_for_tests(package, it));
+                found.extend(features.map(|it| format!("{kind}: {package}/{it}")));
+            }
+        }
+    }
+    let features = manifest.get("features").and_then(toml::Value::as_table);
+    for (name, implied) in features.into_iter().flatten() {
+        let implied = implied.as_array().into_iter().flatten().filter_map(toml::Value::as_str);
+        for word in implied {
+            let (package, feature) = word.split_once('/').unwrap_or(("", word));
+            let package = package.trim_end_matches('?');
+            // A seam for simulations may switch on those below it; fail points are nobody's but the campaigns'.
+            let is_seam = name == "simulation" && feature == "simulation";
+            if is_for_tests(package, feature) && !is_seam {
+                found.push(format!("features: {name} = {word}"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_campaigns_switch_on_what_is_for_tests() {
+    let manifest = |path: &Path| read(path).parse::<toml::Table>().expect("a manifest");
+    let mut offenders = Vec::new();
+    let crates = entries(&root().join("crates")).into_iter().filter(|path| path.is_dir());
+    for path in crates.map(|it| it.join("Cargo.toml")).chain([root().join("Cargo.toml")]) {
+        let found = test_features_of(&manifest(&path));
+        offenders.extend(found.iter().map(|it| format!("{}: {it}", shown(&path))));
+    }
+    assert_none(&offenders, "features for tests in a program that somebody uses");
+    let campaigns = test_features_of(&manifest(&root().join("tests/long/Cargo.toml")));
+    assert!(campaigns.contains(&"dependencies: parallax-failpoint/enabled".to_owned()));
+    assert!(campaigns.contains(&"dependencies: parallax-agent/simulation".to_owned()));
+    let sly = "[features]\ndefault = [\"simulation\"]\nfull = [\"parallax-failpoint?/enabled\"]\n\
+               simulation = [\"parallax-store/simulation\"]\n";
+    assert_eq!(
+        test_features_of(&sly.parse().expect("a manifest")),
+        ["features: default = simulation", "features: full = parallax-failpoint?/enabled"]
+    );
+}
+
+/// Whether a program built by itself would have fail points.
+fn has_fail_points(package: &str) -> bool {
+    let words = ["tree", "--offline", "-p", package, "-e", "normal,features", "--prefix", "none"];
+    let listed = std::process::Command::new(env!("CARGO"))
+        .args(words)
+        .current_dir(root())
+        .output()
+        .expect("cargo tells the features");
+    let text = String::from_utf8_lossy(&listed.stdout);
+    assert!(text.contains("parallax-failpoint"), "{}", String::from_utf8_lossy(&listed.stderr));
+    text.contains("parallax-failpoint feature \"enabled\"")
+}
+
+#[test]
+fn only_the_campaigns_have_fail_points() {
+    assert!(!has_fail_points("parallax"));
+    assert!(has_fail_points("parallax-long"), "else this test could not fail");
+}

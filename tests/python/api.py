@@ -110,7 +110,7 @@ def make_stubs(folder):
     if protoc.main(arguments) != 0:
         raise RuntimeError("protoc refuses our files")
     sys.path.insert(0, folder)
-    names = ("account", "catalog", "diagnosis", "target")
+    names = ("account", "catalog", "diagnosis", "fleet", "target")
     return {
         name: (
             importlib.import_module(f"parallax.v1.{name}_pb2"),
@@ -121,7 +121,7 @@ def make_stubs(folder):
 
 
 class Api:
-    """The four services with a token."""
+    """The services with a token."""
 
     def __init__(self, channel, stubs, token):
         self.channel = channel
@@ -129,10 +129,12 @@ class Api:
         self.account, account = stubs["account"]
         self.catalog, catalog = stubs["catalog"]
         self.diagnosis, diagnosis = stubs["diagnosis"]
+        self.fleet, fleet = stubs["fleet"]
         self.target, target = stubs["target"]
         self.accounts = account.AccountServiceStub(channel)
         self.faults = catalog.CatalogServiceStub(channel)
         self.diagnoses = diagnosis.DiagnosisServiceStub(channel)
+        self.agents = fleet.FleetServiceStub(channel)
         self.targets = target.TargetServiceStub(channel)
 
     def call(self, method, request, limit_s=CALL_LIMIT_S, metadata=None):
@@ -302,6 +304,33 @@ def a_plan_is_made_and_nothing_runs(api, made):
     assert plan.logons_max >= 3, plan.logons_max
 
 
+def the_fleet_is_listed_and_an_agent_is_drained_and_resumed(api, made):
+    agents = api.call(api.agents.ListAgents, api.fleet.ListAgentsRequest()).agents
+    states = {agent.name: agent.state for agent in agents}
+    equal(set(states.values()), {api.fleet.Agent.STATE_CONNECTED})
+    name = min(states)
+    drained = api.call(api.agents.DrainAgent, api.fleet.DrainAgentRequest(name=name))
+    equal(drained.state, api.fleet.Agent.STATE_DRAINING)
+    resumed = api.call(api.agents.ResumeAgent, api.fleet.ResumeAgentRequest(name=name))
+    equal(resumed.state, api.fleet.Agent.STATE_CONNECTED)
+    code, _ = api.refused(api.agents.GetAgent, api.fleet.GetAgentRequest(name="agents/nobody"))
+    equal(code, grpc.StatusCode.NOT_FOUND)
+
+
+def a_join_token_is_told_once(api, made):
+    request = api.fleet.CreateJoinTokenRequest()
+    request.join_token.agent = "python"
+    request.join_token.zone = "nowhere"
+    code, found = api.refused(api.agents.CreateJoinToken, request)
+    equal(code, grpc.StatusCode.INVALID_ARGUMENT)
+    equal([violation.field for violation in found["BadRequest"].field_violations], ["join_token.zone"])
+    request.join_token.zone = "dmz"
+    made_token = api.call(api.agents.CreateJoinToken, request)
+    assert made_token.token.startswith("plx1_"), "no token"
+    agents = api.call(api.agents.ListAgents, api.fleet.ListAgentsRequest())
+    assert made_token.token not in str(agents), "a token came out again"
+
+
 def a_diagnosis_is_created_watched_and_read(api, made):
     request = api.diagnosis.CreateDiagnosisRequest(
         diagnosis=api.diagnosis.Diagnosis(target=made["demo"].name, language="en"), request_id=str(uuid.uuid4())
@@ -394,6 +423,8 @@ CHECKS = [
     what_cannot_be_served_is_refused_and_changes_nothing,
     a_zone_without_an_agent_is_named,
     a_plan_is_made_and_nothing_runs,
+    the_fleet_is_listed_and_an_agent_is_drained_and_resumed,
+    a_join_token_is_told_once,
     a_diagnosis_is_created_watched_and_read,
     a_watcher_comes_back_where_it_left,
     an_anonymous_diagnosis_sends_no_logon,

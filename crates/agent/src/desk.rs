@@ -74,6 +74,10 @@ pub(crate) struct Desk {
     events: mpsc::Receiver<Event>,
     tell: mpsc::Sender<Event>,
     begins: Begins,
+    /// Another session is to take over: what is ready to begin waits for it.
+    holds_back: bool,
+    /// What waits so; at most one for each task in hand.
+    held_back: VecDeque<News>,
     spool: Spool,
     #[cfg(feature = "simulation")]
     pub(crate) hands: Option<Arc<dyn crate::simulation::Hands>>,
@@ -98,6 +102,8 @@ impl Desk {
             events,
             tell,
             begins: Begins::new(),
+            holds_back: false,
+            held_back: VecDeque::new(),
             spool,
             #[cfg(feature = "simulation")]
             hands: None,
@@ -116,7 +122,7 @@ impl Desk {
         }
     }
 
-    /// Tasks whose results are to be sent again in a new session, oldest first.
+    /// Tasks whose results are not acknowledged, oldest first.
     pub(crate) fn unacknowledged(&self) -> VecDeque<String> {
         self.spool.results().map(|it| it.task.clone()).collect()
     }
@@ -221,6 +227,11 @@ impl Desk {
 
     /// Waits for something to happen. Cancel-safe.
     pub(crate) async fn news(&mut self) -> News {
+        if !self.holds_back
+            && let Some(news) = self.held_back.pop_front()
+        {
+            return news;
+        }
         tokio::select! {
             // What a task told comes before its end.
             biased;
@@ -236,6 +247,12 @@ impl Desk {
             News::Told(Event::Progress { task, stage, text }) => {
                 let stage = stage.to_owned();
                 has_session.then_some(Message::Progress(wire::Progress { task, stage, text }))
+            }
+            // It was cancelled, or waited too long, while it was held back: it has sent nothing, and does not ask any more.
+            News::Told(Event::Ready { reply, .. }) if reply.is_closed() => None,
+            ready @ News::Told(Event::Ready { .. }) if self.holds_back => {
+                self.held_back.push_back(ready);
+                None
             }
             News::Told(Event::Ready { reply, .. }) if !has_session => {
                 // A probe that no longer waits has sent nothing either.
@@ -318,8 +335,14 @@ impl Desk {
         }
     }
 
+    /// Begins are not made while another session begins: the end of the one they are sent in would cost them their go.
+    pub(crate) fn hold_back(&mut self, holds_back: bool) {
+        self.holds_back = holds_back;
+    }
+
     /// The session is over: no go of it may be believed any more.
     pub(crate) fn lose_session(&mut self) {
+        self.holds_back = false;
         self.begins.forget_all("the session with the controller ended");
     }
 }

@@ -52,6 +52,11 @@ pub enum IdentityError {
     NotPem { path: PathBuf, wanted: &'static str },
     #[error("the key in {} is readable by others (mode {mode:04o}); set it to 0600", .path.display())]
     TooOpen { path: PathBuf, mode: u32 },
+    #[error(
+        "a join into {} was cut off in the middle, so its files may not belong together; join again with a new token and --replace",
+        .folder.display()
+    )]
+    HalfJoined { folder: PathBuf },
 }
 
 impl Identity {

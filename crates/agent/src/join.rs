@@ -4,11 +4,13 @@
 //! Absent on purpose: running; the folder is all that is left behind.
 //!
 //! INVARIANT: the token is sent only after the chain led to the pinned authority, for the name asked for.
-//! INVARIANT: the folder gets all of its files or none; the identity comes last.
+//! INVARIANT: nothing is written before the answer is there, and the identity comes last. Names are changed one by one: a folder
+//! in which that was cut off has the file `joining`, and no agent starts with it until somebody joins again.
+//! INVARIANT: results of another agent are not left for this one: sent as its own they would be taken for forged.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parallax_auth::JoinToken;
 use parallax_model::Zone;
@@ -18,21 +20,26 @@ use tokio::time::timeout;
 use tonic::Code;
 
 use crate::alerts::said;
-use crate::certificate::vantage;
-use crate::files::{Draft, PRIVATE, PUBLIC, make_folder};
+use crate::certificate::{key_digest, vantage};
+use crate::files::{Draft, PRIVATE, PUBLIC, make_folder, sync_folder_of};
 use crate::identity::{Identity, NewKey};
-use crate::policy::policy_template;
+use crate::lock::Lock;
+use crate::policy::{Policy, policy_template};
 use crate::proxy::ProxyChoice;
 use crate::reach::Way;
 use crate::renewal::{ANSWER_BYTES_MAX, CALL_LIMIT, taken};
-use crate::settings::{AgentSettings, read_server_name, split};
+use crate::settings::{AgentSettings, SPOOL_FOLDER, read_server_name, split};
 use crate::trouble::Trouble;
 use crate::trust::Trust;
 
+/// All files of a join together stay below this, in bytes.
+const FILES_BYTES_MAX: usize = 64 * 1024;
 pub(crate) const SETTINGS_FILE: &str = "agent.toml";
 pub(crate) const IDENTITY_FILE: &str = "identity.pem";
 pub(crate) const AUTHORITY_FILE: &str = "authority.pem";
 pub(crate) const POLICY_FILE: &str = "policy.toml";
+/// There while the files of a join get their names.
+pub(crate) const JOINING_FILE: &str = "joining";
 
 /// Calls with one token and one key; the controller gives the same answer to each.
 const TRIES: u32 = 5;
@@ -68,15 +75,21 @@ pub struct Joined {
     pub files: Vec<(PathBuf, &'static str)>,
     /// The policy names no host and the zone needs some: the agent does not start before that.
     pub policy_lacks_hosts: bool,
+    /// The policy was there before and is for this zone, which is another than the agent's now.
+    pub policy_of_zone: Option<&'static str>,
+    /// Where results of another agent were put, which this one must not send.
+    pub spool_set_aside: Option<PathBuf>,
 }
 
-/// Why an agent did not join. Nothing was written.
+/// Why an agent did not join. Nothing was written, unless a disk failed in the middle; then no agent starts with the folder.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
     #[error("`{field}`: {text}")]
     Wrong { field: &'static str, text: String },
     #[error("{} is used by an agent already ({file}); give --replace to take its place, or another --folder", .folder.display())]
     Used { folder: PathBuf, file: &'static str },
+    #[error("an agent runs with {}; stop it first", .folder.display())]
+    Running { folder: PathBuf },
     #[error("cannot write into {}", .folder.display())]
     Folder {
         folder: PathBuf,
@@ -191,6 +204,8 @@ struct Site<'a> {
     /// Removed again if nothing comes of it.
     is_new: bool,
     is_done: bool,
+    /// No agent runs here meanwhile.
+    _lock: Option<Lock>,
 }
 
 impl<'a> Site<'a> {
@@ -202,9 +217,13 @@ impl<'a> Site<'a> {
             }
         }
         let failed = |source| JoinError::Folder { folder: folder.to_owned(), source };
-        let site = Self { folder, is_new: !folder.exists(), is_done: false };
+        let lock = Lock::take_if_used(folder)
+            .map_err(|_| JoinError::Running { folder: folder.to_owned() })?;
+        let site = Self { folder, is_new: !folder.exists(), is_done: false, _lock: lock };
         make_folder(folder).map_err(failed)?;
-        Draft::write(&folder.join(IDENTITY_FILE), PRIVATE, b"").map_err(failed)?;
+        // As much as will be written: a disk that is full says so before the token is used up.
+        let as_much = vec![0; FILES_BYTES_MAX];
+        Draft::write(&folder.join(IDENTITY_FILE), PRIVATE, &as_much).map_err(failed)?;
         Ok(site)
     }
 
@@ -231,9 +250,13 @@ impl<'a> Site<'a> {
         let pem = enrolled.identity.pem();
         drafts.push(Draft::write(&path(IDENTITY_FILE), PRIVATE, pem.as_bytes()));
         let drafts = drafts.into_iter().collect::<io::Result<Vec<_>>>().map_err(failed)?;
+        let joining = path(JOINING_FILE);
+        Draft::write(&joining, PUBLIC, b"").and_then(Draft::place).map_err(failed)?;
+        let spool_set_aside = self.set_aside_spool(&enrolled.identity).map_err(failed)?;
         for draft in drafts {
             draft.place().map_err(failed)?;
         }
+        std::fs::remove_file(&joining).and_then(|()| sync_folder_of(&joining)).map_err(failed)?;
         let mut files = vec![
             (path(SETTINGS_FILE), "the agent's settings"),
             (path(IDENTITY_FILE), "its certificate and key, for its owner alone"),
@@ -249,10 +272,50 @@ impl<'a> Site<'a> {
             until: enrolled.identity.holds_until(),
             files,
             policy_lacks_hosts,
+            policy_of_zone: has_policy
+                .then(|| other_zone(&path(POLICY_FILE), enrolled.zone))
+                .flatten(),
+            spool_set_aside,
         };
         self.is_done = true;
         Ok(joined)
     }
+}
+
+impl Site<'_> {
+    /// Results stay for the next identity only if it is of the same agent with the same controller.
+    fn set_aside_spool(&self, next: &Identity) -> io::Result<Option<PathBuf>> {
+        let spool = self.folder.join(SPOOL_FOLDER);
+        // A join that was cut off has perhaps changed one of its files already; what cannot be read is another's.
+        let before =
+            Identity::read(&self.folder.join(IDENTITY_FILE), &self.folder.join(AUTHORITY_FILE));
+        if before.is_ok_and(|it| who(&it) == who(next)) {
+            return Ok(None);
+        }
+        let is_empty = match std::fs::read_dir(&spool) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            entries => entries?.next().is_none(),
+        };
+        if is_empty {
+            return Ok(None);
+        }
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let aside = self.folder.join(format!("{SPOOL_FOLDER}.old-{}", since.as_millis()));
+        std::fs::rename(&spool, &aside)?;
+        sync_folder_of(&spool)?;
+        Ok(Some(aside))
+    }
+}
+
+/// Whose results an agent's are: its vantage and the key of its authority.
+fn who(identity: &Identity) -> (Option<String>, Option<[u8; 32]>) {
+    (identity.chain.first().and_then(vantage), key_digest(&identity.authority))
+}
+
+/// The zone of a policy, if it is another one. A policy that cannot be read is told by the agent when it starts.
+fn other_zone(policy: &Path, zone: Zone) -> Option<&'static str> {
+    let before = Policy::read(policy).ok()?.zone()?;
+    (before != zone).then(|| parallax_wire::zone_word(before))
 }
 
 impl Drop for Site<'_> {
@@ -266,7 +329,15 @@ impl Drop for Site<'_> {
 
 /// TOML with a comment for every setting.
 fn settings_text(request: &JoinRequest, folder: &Path) -> zeroize::Zeroizing<String> {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let quoted = |text: &str| {
+        let escaped = text.chars().flat_map(|it| match it {
+            '"' | '\\' => vec!['\\', it],
+            // TOML 1.0 "String": other characters stand for themselves.
+            it if it.is_control() => format!("\\u{:04x}", u32::from(it)).chars().collect(),
+            it => vec![it],
+        });
+        format!("\"{}\"", escaped.collect::<String>())
+    };
     let file = |name: &str| quoted(&folder.join(name).display().to_string());
     let server_name = match &request.server_name {
         Some(name) => format!("server_name = {}", quoted(name)),

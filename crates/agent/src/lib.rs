@@ -15,6 +15,7 @@ mod files;
 mod identity;
 mod join;
 mod link;
+mod lock;
 mod policy;
 mod proxy;
 mod reach;
@@ -46,6 +47,9 @@ pub use self_test::{Finding, SelfTest, Verdict, self_test};
 pub use session::{AgentError, run};
 pub use settings::{AgentConfig, AgentSettings, Home, Timings, WrittenAgentSettings};
 pub use trouble::Trouble;
+
+/// Whether this build dies where a test asks it to. Never in a release: the program refuses to be built so.
+pub const HAS_FAIL_POINTS: bool = parallax_failpoint::ENABLED;
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL: i32 = 1;

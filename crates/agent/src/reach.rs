@@ -24,7 +24,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::alerts::{Alerts, Listened};
 use crate::proxy::Proxy;
 use crate::settings::AgentSettings;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, chain};
 use crate::trust::{OwnCertificate, Trust, Verifier, client};
 
 /// Name resolution.
@@ -212,18 +212,4 @@ fn named(error: &io::Error) -> Trouble {
         Some(_) => Trouble::Tls { detail },
         None => Trouble::TlsCut { detail },
     }
-}
-
-/// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

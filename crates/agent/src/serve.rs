@@ -4,9 +4,11 @@
 //!
 //! INVARIANT: a session in which nothing was heard for 2¼ heartbeats (45 s) is over, whatever TCP believes.
 //! INVARIANT: nothing is sent without a limit: a controller that does not read loses the session.
-//! INVARIANT: a session that is replaced ends after the new one has begun, and never while a probe waits for its go.
+//! INVARIANT: a session that is replaced ends after the new one has begun, and never while a probe waits for its go: none is
+//! replaced while a begin is out, and no begin is made while the new one begins.
+//! INVARIANT: a result that is not acknowledged goes again within this session, the oldest 64 after at most 2.4 min.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,7 +23,7 @@ use tracing::{debug, info, warn};
 use crate::certificate::key_digest;
 use crate::desk::News;
 use crate::identity::Identity;
-use crate::link::{Link, request};
+use crate::link::{Link, OUTGOING_MAX, request};
 use crate::renewal::renew;
 use crate::session::Agent;
 use crate::trouble::Trouble;
@@ -83,6 +85,10 @@ struct Session<'a> {
     beat_at: Instant,
     /// Tasks whose results of before are still to be sent again.
     resend: VecDeque<String>,
+    /// When the next look is taken at what was not acknowledged.
+    resend_at: Instant,
+    /// Tasks whose results were not acknowledged at the last look.
+    overdue: BTreeSet<String>,
     leaving: Option<Leaving>,
     /// When another session is to take over.
     replace_at: Instant,
@@ -96,10 +102,13 @@ struct Session<'a> {
 /// Serves a session to its end.
 pub(crate) async fn serve(agent: &mut Agent, link: Link) -> Ending {
     let now = Instant::now();
+    let kept = agent.desk.unacknowledged();
     let mut session = Session {
         dead_at: now + dead_after(&link),
         beat_at: now + jittered(link.heartbeat),
-        resend: agent.desk.unacknowledged(),
+        overdue: kept.iter().cloned().collect(),
+        resend: kept,
+        resend_at: now + jittered(agent.timings.resend_after),
         leaving: None,
         replace_at: now + agent.timings.session_age.mul_f64(rand::random_range(AGE_JITTER)),
         replacing: None,
@@ -139,7 +148,7 @@ impl Session<'_> {
     fn next_at(&self) -> Instant {
         let mut next = self.beat_at.min(self.renewal_at);
         if self.over.is_none() {
-            next = next.min(self.dead_at);
+            next = next.min(self.dead_at).min(self.resend_at);
         }
         match &self.leaving {
             None => {}
@@ -178,6 +187,7 @@ impl Session<'_> {
             }
             Event::Begun(begun) => {
                 self.replacing = None;
+                self.agent.desk.hold_back(false);
                 self.on_begun(begun)
             }
         }
@@ -196,6 +206,9 @@ impl Session<'_> {
         }
         if now >= self.renewal_at {
             self.look_at_renewal();
+        }
+        if self.over.is_none() && now >= self.resend_at && !self.resend_overdue() {
+            return Some(Ending::Lost("the controller does not read"));
         }
         if now >= self.beat_at {
             self.beat_at = now + jittered(self.link.heartbeat);
@@ -318,6 +331,7 @@ impl Session<'_> {
         }
         let connector = Arc::clone(&self.agent.connector);
         let hello = self.agent.desk.hello();
+        self.agent.desk.hold_back(true);
         self.replacing = Some(Box::pin(async move { connector.connect(hello).await }));
     }
 
@@ -350,12 +364,20 @@ impl Session<'_> {
 
     fn on_renewed(&mut self, renewed: Result<Identity, Trouble>) {
         let now = Instant::now();
+        // Also after a success: a clock that is far ahead takes a new certificate for an old one.
+        self.agent.renew_not_before = now + jittered(self.agent.timings.renew_retry);
         self.renewal_at = now + RENEWAL_LOOK;
         match renewed {
             Ok(identity) => {
                 let until = identity.holds_until();
                 if self.agent.adopt(identity) {
                     info!(until, "certificate renewed");
+                    if self.agent.renew_due.is_some_and(|it| it <= SystemTime::now()) {
+                        warn!(
+                            until,
+                            "the new certificate is past its half life already: this machine's clock is ahead"
+                        );
+                    }
                     self.replace_at = now;
                     return;
                 }
@@ -365,7 +387,6 @@ impl Session<'_> {
                 warn!(why = %trouble, until, "the certificate cannot be renewed now; the old one holds");
             }
         }
-        self.agent.renew_not_before = now + jittered(self.agent.timings.renew_retry);
         self.renewal_at = self.agent.renew_not_before;
     }
 
@@ -379,6 +400,22 @@ impl Session<'_> {
             }
         }
         true
+    }
+
+    /// Takes up what was not acknowledged at the last look and is not now: the controller's disk was full, or its queue.
+    /// What it has already it knows by its task. False: it does not read.
+    fn resend_overdue(&mut self) -> bool {
+        self.resend_at = Instant::now() + jittered(self.agent.timings.resend_after);
+        if self.link.outgoing.capacity() < OUTGOING_MAX / 2 {
+            return true; // It reads slowly; more would end the session.
+        }
+        let kept = self.agent.desk.unacknowledged();
+        self.resend = kept.iter().filter(|it| self.overdue.contains(*it)).cloned().collect();
+        self.overdue = kept.into_iter().collect();
+        if !self.resend.is_empty() {
+            info!(count = self.resend.len(), "results were not acknowledged; they are sent again");
+        }
+        self.resend(RESENT_AT_ONCE)
     }
 
     fn resend_more(&mut self) -> Option<Ending> {

@@ -4,6 +4,7 @@
 //! INVARIANT: a new identity is used only once it is on the disk.
 //! INVARIANT: after a stop nothing new is taken; what is in hand ends or is cancelled, and what was not acknowledged is kept.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +16,10 @@ use tracing::{debug, error, info, warn};
 
 use crate::backoff::{Backoff, away};
 use crate::desk::Desk;
+use crate::files::folder_of;
 use crate::identity::Identity;
 use crate::link::{Connector, Link};
+use crate::lock::Lock;
 use crate::policy::Policy;
 use crate::renewal::{due, recover};
 use crate::serve::{Ending, serve};
@@ -29,6 +32,11 @@ use crate::trouble::Trouble;
 pub enum AgentError {
     #[error("the agent's certificate, key or authority cannot be used for TLS")]
     Tls(#[from] rustls::Error),
+    #[error(
+        "another agent runs with the folder {}: stop it, or give this one a folder of its own by joining once more",
+        .folder.display()
+    )]
+    Running { folder: PathBuf },
 }
 
 /// Runs an agent until `stop`: calls the controller, takes the tasks that the policy permits, and reports.
@@ -46,6 +54,14 @@ pub async fn run(
     if let Some(why) = policy.denies_everything() {
         warn!(why, "every task will be refused");
     }
+    // Held to the end: two agents in one folder would overwrite each other's results.
+    let _lock = match &settings.home {
+        Some(home) => {
+            let folder = folder_of(&home.identity);
+            Lock::take(folder).map_err(|_| AgentError::Running { folder: folder.to_owned() })?
+        }
+        None => None,
+    };
     let timings = settings.timings;
     let spool =
         settings.home.as_ref().map_or_else(Spool::in_memory, |home| Spool::open(&home.spool));

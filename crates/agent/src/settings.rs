@@ -14,10 +14,11 @@ use rustls_pki_types::ServerName;
 use serde::Deserialize;
 
 use crate::identity::{Identity, IdentityError};
+use crate::join::JOINING_FILE;
 use crate::proxy::{Proxy, ProxyChoice};
 
 /// Where results wait, beside the identity, if nothing else is said.
-const SPOOL_FOLDER: &str = "spool";
+pub(crate) const SPOOL_FOLDER: &str = "spool";
 
 /// The file as written; unknown keys are refused. [`AgentConfig::check`] makes the real thing of it.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -103,8 +104,12 @@ impl AgentConfig {
         Some(Self { settings, identity, authority: authority?, policy: policy? })
     }
 
-    /// Reads certificate, key and authority.
+    /// Reads certificate, key and authority. Refuses a folder in which a join was cut off: its files may not belong together.
     pub fn read_identity(&self) -> Result<Identity, IdentityError> {
+        if beside(&self.identity, JOINING_FILE).exists() {
+            let folder = self.identity.parent().unwrap_or(Path::new("")).to_owned();
+            return Err(IdentityError::HalfJoined { folder });
+        }
         Identity::read(&self.identity, &self.authority)
     }
 }
@@ -193,6 +198,8 @@ pub struct Timings {
     pub quiet_wait: Duration,
     /// Between two attempts to renew the certificate.
     pub renew_retry: Duration,
+    /// A result that is not acknowledged goes again in the same session after one to two of these, ± 20 %.
+    pub resend_after: Duration,
 }
 
 impl Default for Timings {
@@ -207,6 +214,7 @@ impl Default for Timings {
             session_age: Duration::from_hours(6),
             quiet_wait: Duration::from_mins(5),
             renew_retry: Duration::from_mins(10),
+            resend_after: Duration::from_mins(1),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Results that the controller has not acknowledged: kept in memory and, if there is a folder, on the disk, so that they
-//! outlive the agent. Sent again with every new session.
+//! outlive the agent. Sent again with every new session, and in one that lasts.
 //!
 //! One file a result: a mark, the SHA-256 of the rest, the message. No secret is in a result. Absent on purpose: anything
 //! about sessions; whoever has one asks what is kept.
@@ -33,6 +33,10 @@ const MARK: &[u8; 8] = b"PLXRES1\n";
 const DIGEST_LENGTH: usize = 32;
 const ENDING: &str = ".result";
 const SET_ASIDE: &str = ".damaged";
+/// A result has at most 1,000 KiB, see the desk.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Above every number that is given in the life of an agent.
+const SEQUENCE_END: u64 = 1 << 62;
 
 struct Kept {
     result: wire::Result,
@@ -89,8 +93,14 @@ impl Spool {
         let Some(sequence) = name.strip_suffix(ENDING).and_then(|it| it.parse::<u64>().ok()) else {
             return;
         };
-        self.next = self.next.max(sequence.saturating_add(1));
-        match fs::read(&path).and_then(|bytes| read(&bytes).map(|it| (it, bytes.len()))) {
+        // A number that we never gave would leave none for what comes.
+        let is_ours = sequence < SEQUENCE_END;
+        if is_ours {
+            self.next = self.next.max(sequence + 1);
+        }
+        let found =
+            if is_ours { read_file(&path) } else { Err(damaged("its number is too large")) };
+        match found.and_then(|bytes| read(&bytes).map(|it| (it, bytes.len()))) {
             Ok((result, size)) => {
                 self.bytes += size;
                 self.kept.insert(sequence, Kept { result, size, is_on_disk: true });
@@ -176,8 +186,8 @@ impl Spool {
         self.forget_those(|it| it.task == task);
     }
 
-    /// A cancel for a result of an earlier session says that its task is unknown there. One of this session may have
-    /// crossed the cancel, so it stays.
+    /// A cancel for a result of an earlier session says that its task was not granted to this agent: nothing else makes the
+    /// controller speak of such a task. A result of this session may have crossed the cancel, so it stays.
     pub(crate) fn disown(&mut self, task: &str, current_epoch: i64) {
         self.forget_those(|it| it.task == task && it.session_epoch != current_epoch);
     }
@@ -226,8 +236,23 @@ fn write(path: &Path, result: &wire::Result) -> io::Result<()> {
     Draft::write(path, PRIVATE, &bytes)?.place()
 }
 
+fn damaged(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// Neither follows a link nor waits for a pipe nor takes more than we ever write.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_file() {
+        return Err(damaged("it is no plain file"));
+    }
+    if found.len() > FILE_BYTES_MAX {
+        return Err(damaged("it is larger than any result"));
+    }
+    fs::read(path)
+}
+
 fn read(bytes: &[u8]) -> io::Result<wire::Result> {
-    let damaged = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
     let rest = bytes.strip_prefix(MARK.as_slice()).ok_or_else(|| damaged("its mark is missing"))?;
     let (digest, message) =
         rest.split_at_checked(DIGEST_LENGTH).ok_or_else(|| damaged("it is cut off"))?;
@@ -277,6 +302,25 @@ mod tests {
 
     fn tasks(spool: &Spool) -> Vec<&str> {
         spool.results().map(|it| it.task.as_str()).collect()
+    }
+
+    #[test]
+    fn a_file_that_we_never_wrote_is_set_aside() {
+        let folder = tempdir().expect("a folder");
+        let put = |name: &str, bytes: &[u8]| {
+            fs::write(folder.path().join(name), bytes).expect("written");
+        };
+        put("18446744073709551615.result", b"x");
+        put("00000000000000000007.result", &vec![0; 2 << 20]);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("00000000000000000008.result"))
+            .expect("a link");
+        let mut spool = Spool::open(folder.path());
+        assert_eq!(spool.len(), 0);
+        spool.keep(result("a", ""));
+        assert_eq!((tasks(&spool), spool.only_in_memory()), (vec!["a"], 0));
+        let names = names_in(folder.path()).expect("names");
+        assert_eq!(names.iter().filter(|it| it.ends_with(SET_ASIDE)).count(), 3, "{names:?}");
     }
 
     #[test]

@@ -117,6 +117,20 @@ fn but_carries(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!(" but {}", names.join(", ")) }
 }
 
+/// An error with its causes; one whose words end the text already is not said twice.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

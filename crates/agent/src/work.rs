@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::begins::Permission;
 use crate::policy::{Ask, Destination, Door, Policy, Resolved};
+use crate::trouble::chain;
 
 /// Why a logon was not made, when its task was cancelled or the agent stops.
 pub(crate) const CANCELLED: &str = "cancelled before its go";
@@ -61,7 +62,8 @@ impl Work {
         match looked {
             Some(Ok(sight)) => Report::Seen(sight),
             Some(Err(ProbeError::Refused(Rule(rule)))) => Report::Refused { rule },
-            Some(Err(error)) => Report::Unable { detail: explained(&error) },
+            // No cause of it holds a secret.
+            Some(Err(error)) => Report::Unable { detail: chain(&error) },
             None => Report::Silent(Silence::Cancelled),
         }
     }
@@ -143,17 +145,6 @@ impl Work {
         let (stage, text) = describe(progress);
         let _ = self.events.try_send(Event::Progress { task: self.task.id.clone(), stage, text });
     }
-}
-
-/// An error with its causes; none of them holds a secret.
-fn explained(error: &ProbeError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// The stage and what it came to, in the technical words of the wire.

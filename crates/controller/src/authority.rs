@@ -56,6 +56,10 @@ pub enum AuthorityError {
     Exists { path: PathBuf },
     #[error("`{path}` does not hold what `parallax controller init` writes there")]
     Unreadable { path: PathBuf },
+    #[error(
+        "`{path}` can be read by others (mode {mode:03o}); set it to 600, and make a new one if somebody did"
+    )]
+    Exposed { path: PathBuf, mode: u32 },
     #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),
     #[error("`{text}` is no name or address that a certificate can carry")]
@@ -138,6 +142,7 @@ impl Authority {
         let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
             .map_err(|_| AuthorityError::Unreadable { path })?;
         let path = folder.join(AUTHORITY_KEY_FILE);
+        check_private(&path)?;
         let key =
             KeyPair::from_pem(&read(&path)?).map_err(|_| AuthorityError::Unreadable { path })?;
         let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
@@ -310,6 +315,23 @@ pub(crate) fn write_new(path: &Path, text: &[u8], mode: u32) -> Result<(), Autho
             AuthorityError::File { doing: "write", path, source }
         }
     })
+}
+
+/// Refuses a secret file that others can read: somebody may have.
+#[cfg(unix)]
+pub(crate) fn check_private(path: &Path) -> Result<(), AuthorityError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    // A file that is not there is told by whoever reads it.
+    let mode = fs::metadata(path).map_or(0, |it| it.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        return Err(AuthorityError::Exposed { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn check_private(_path: &Path) -> Result<(), AuthorityError> {
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<String, AuthorityError> {

@@ -52,7 +52,12 @@ fn check_folder(folder: &Path, mistakes: &mut Mistakes) -> bool {
     let init =
         format!("make it ready once: parallax controller init --data-folder {}", name(folder));
     match std::fs::metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => check_mode(folder, 0o022, mistakes),
+        Ok(metadata) if metadata.is_dir() => {
+            if let Some(mode) = writable_by_others(folder) {
+                let text = format!("{mode:04o} lets others write; chmod 0700 {}", name(folder));
+                mistakes.add(format!("{} (mode)", name(folder)), text);
+            }
+        }
         Ok(_) => {
             mistakes.add("data_folder", format!("{} is no folder; {init}", name(folder)));
             return false;
@@ -64,6 +69,21 @@ fn check_folder(folder: &Path, mistakes: &mut Mistakes) -> bool {
         }
     }
     true
+}
+
+/// The mode of a data folder in which others than its owner could put files of theirs in the place of ours.
+#[cfg(unix)]
+pub fn writable_by_others(folder: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    // A folder that cannot be looked at is told by whoever reads it.
+    let mode = std::fs::metadata(folder).ok()?.permissions().mode() & 0o7777;
+    (mode & 0o022 != 0).then_some(mode)
+}
+
+/// Elsewhere the folder's access list protects it.
+#[cfg(not(unix))]
+pub fn writable_by_others(_folder: &Path) -> Option<u32> {
+    None
 }
 
 fn check_authority(folder: &Path, mistakes: &mut Mistakes, checked: &mut Checked) {
@@ -219,7 +239,7 @@ mod tests {
         written.api_key = Some(key);
         let text = mistakes(&written).await;
         for wanted in [
-            "data` (mode)`: 0777 gives others too much; set it to 0755",
+            "data` (mode)`: 0777 lets others write; chmod 0700 ",
             "agent-ca.key (mode)`: 0644 gives others too much; set it to 0600",
             "token (mode)`: 0640",
             "agent-ca.pem`: ",

@@ -3,7 +3,9 @@
 //! tonic's server would do the rest, but its greatest age has no jitter, so that all who came together are sent away together,
 //! and with a grace it cuts calls without having asked the connection to end. Absent on purpose: who may call what.
 //!
-//! INVARIANT: at most [`PortLimits::connections_max`] connections; a further one is closed, never queued.
+//! INVARIANT: at most [`PortLimits::connections_max`] connections, and of strangers and of each agent what [`Seats`] has; a
+//! further one is closed, never queued.
+//! INVARIANT: once the port stops, no connection lasts longer than [`STOP_GRACE`], whatever it was doing.
 //! INVARIANT: a connection on which an answer makes no progress for [`PortLimits::stall`] is closed.
 //! INVARIANT: every connection's task belongs to [`serve_connections`] and ends before it, or is dropped with it.
 
@@ -30,7 +32,7 @@ use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 use tracing::{debug, info, warn};
 
-use crate::limits::PortLimits;
+use crate::limits::{PortLimits, Seats};
 use crate::listener::{Connection, Incoming, Peer};
 
 /// Streams reset by the peer before they were accepted; more end the connection, against floods of resets.
@@ -88,6 +90,7 @@ pub(crate) async fn serve_connections<S>(
     S::Future: Send,
 {
     let mut connections = JoinSet::new();
+    let seats = Seats::new(&limits);
     let mut full_told: Option<Instant> = None;
     loop {
         let connection = tokio::select! {
@@ -96,18 +99,27 @@ pub(crate) async fn serve_connections<S>(
             connection = incoming.next() => connection,
         };
         let Some(Ok(connection)) = connection else { break };
-        if connections.len() >= limits.connections_max {
+        let is_room = connections.len() < limits.connections_max;
+        let seat = if is_room { seats.take(connection.peer()) } else { None };
+        let Some(seat) = seat else {
             if full_told.is_none_or(|it| it.elapsed() >= FULL_TOLD_EVERY) {
                 full_told = Some(Instant::now());
                 warn!(
+                    address = %connection.peer().address,
+                    connections = connections.len(),
                     max = limits.connections_max,
-                    "a port is full; further connections are closed"
+                    strangers_max = limits.strangers_max,
+                    strangers_per_source = limits.strangers_per_source,
+                    "a port has no room for this peer; further connections are closed"
                 );
             }
             continue;
-        }
+        };
         let served = serve_one(connection, service.clone(), http2, limits, stop.clone());
-        connections.spawn(served);
+        connections.spawn(async move {
+            let _seat = seat;
+            served.await;
+        });
     }
     drop(incoming);
     while connections.join_next().await.is_some() {}
@@ -135,8 +147,9 @@ async fn serve_one<S>(
     let mut served = pin!(http2.builder().serve_connection(TokioIo::new(connection), handler));
     let age = if is_known { limits.age } else { limits.stranger_age };
     let mut until = age.map(|age| Instant::now() + jittered(age));
-    let mut is_ending = false;
-    let mut look = tokio::time::interval(limits.stall / 4);
+    let (mut is_ending, mut is_stopping) = (false, false);
+    let shortest = limits.idle.map_or(limits.stall, |idle| idle.min(limits.stall));
+    let mut look = tokio::time::interval(shortest / 4);
     loop {
         tokio::select! {
             ended = served.as_mut() => {
@@ -145,9 +158,11 @@ async fn serve_one<S>(
                 }
                 return;
             }
-            () = stop.cancelled(), if !is_ending => {
-                is_ending = true;
-                until = Some(Instant::now() + STOP_GRACE);
+            () = stop.cancelled(), if !is_stopping => {
+                let end = Instant::now() + STOP_GRACE;
+                // One that is ending already ends no later than the others.
+                until = Some(if is_ending { until.map_or(end, |it| it.min(end)) } else { end });
+                (is_ending, is_stopping) = (true, true);
                 served.as_mut().graceful_shutdown();
             }
             () = sleep_until(until) => {
@@ -176,6 +191,12 @@ async fn serve_one<S>(
                     info!(%address, "a reader takes nothing of its answer; its connection is closed");
                     return;
                 }
+                if !is_ending && limits.idle.is_some_and(|it| calls.are_none_since(it)) {
+                    debug!(%address, "a connection without a call is asked to end");
+                    is_ending = true;
+                    until = Some(Instant::now() + limits.grace);
+                    served.as_mut().graceful_shutdown();
+                }
             }
         }
     }
@@ -190,12 +211,12 @@ async fn answer<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let number = calls.begin();
+    let call = Call::begin(calls);
     request.extensions_mut().insert(peer);
     let response = service.oneshot(request).await?;
     // Without a window the transport never asks for the first part.
-    calls.handed(number, Instant::now());
-    Ok(response.map(|body| Body::new(Watched { body, calls, number })))
+    call.calls.handed(call.number, Instant::now());
+    Ok(response.map(|body| Body::new(Watched { body, call })))
 }
 
 async fn sleep_until(until: Option<Instant>) {
@@ -217,12 +238,58 @@ struct Calls {
     max: Option<u64>,
     /// Cancelled with the last call that this connection may make.
     spent: CancellationToken,
+    /// How many are under way, and since when there are that many. Never held across an await.
+    under_way: Mutex<UnderWay>,
     /// Answers of which a part waits to be taken, and since when. Never held across an await.
     waiting: Mutex<std::collections::BTreeMap<u64, Instant>>,
 }
 
+#[derive(Debug)]
+struct UnderWay {
+    count: usize,
+    since: Instant,
+}
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self { count: 0, since: Instant::now() }
+    }
+}
+
+/// One call, from its first byte until its answer has gone out or nobody wants it any more.
+struct Call {
+    calls: Arc<Calls>,
+    number: u64,
+}
+
+impl Call {
+    fn begin(calls: Arc<Calls>) -> Self {
+        let number = calls.begin();
+        Self { calls, number }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.calls.is_back(self.number);
+        self.calls.change_count(|count| count.saturating_sub(1));
+    }
+}
+
 impl Calls {
+    fn change_count(&self, change: impl FnOnce(usize) -> usize) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        *under_way = UnderWay { count: change(under_way.count), since: Instant::now() };
+    }
+
+    /// Whether no call was under way for so long.
+    fn are_none_since(&self, limit: Duration) -> bool {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.count == 0 && under_way.since.elapsed() >= limit
+    }
+
     fn begin(&self) -> u64 {
+        self.change_count(|count| count + 1);
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         if self.max.is_some_and(|max| number + 1 >= max) {
             self.spent.cancel();
@@ -248,8 +315,7 @@ impl Calls {
 /// The body of an answer, watched for a reader that takes nothing.
 struct Watched {
     body: Body,
-    calls: Arc<Calls>,
-    number: u64,
+    call: Call,
 }
 
 impl http_body::Body for Watched {
@@ -263,9 +329,9 @@ impl http_body::Body for Watched {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         match &frame {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                self.calls.handed(self.number, Instant::now());
+                self.call.calls.handed(self.call.number, Instant::now());
             }
-            Poll::Ready(_) | Poll::Pending => self.calls.is_back(self.number),
+            Poll::Ready(_) | Poll::Pending => self.call.calls.is_back(self.call.number),
         }
         frame
     }
@@ -276,11 +342,5 @@ impl http_body::Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.calls.is_back(self.number);
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::authority::{
     AUTHORITY_FILE, AUTHORITY_KEY_FILE, Authority, AuthorityError, make_folder,
 };
-use crate::token::create_token;
+use crate::token::{TokenDigest, create_token};
 
 /// What to make ready.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub fn init(request: &InitRequest) -> Result<InitReport, AuthorityError> {
     if !request.token_file.exists() {
         create_token(&request.token_file)?;
     }
+    // One that was there may be empty or another file; the controller would not start with it.
+    TokenDigest::read(&request.token_file)?;
     Ok(InitReport {
         authority: request.folder.join(AUTHORITY_FILE),
         token_file: request.token_file.clone(),
@@ -67,6 +69,19 @@ mod tests {
         assert_eq!(init(&request).expect("ready still"), first);
         assert_eq!(token, std::fs::read(&first.token_file).expect("token"));
         assert_eq!(authority, std::fs::read(&first.authority).expect("authority"));
+    }
+
+    #[test]
+    fn a_token_file_that_holds_no_token_is_told_and_not_replaced() {
+        let folder = tempfile::tempdir().expect("folder");
+        let token_file = folder.path().join("token");
+        let request =
+            InitRequest { folder: folder.path().to_owned(), token_file: token_file.clone() };
+        init(&request).expect("ready");
+        std::fs::write(&token_file, "").expect("emptied");
+        let error = init(&request).expect_err("no token");
+        assert!(matches!(error, AuthorityError::Unreadable { .. }), "{error}");
+        assert_eq!(std::fs::read(&token_file).expect("there"), b"");
     }
 
     #[test]

@@ -5,16 +5,19 @@
 //!
 //! INVARIANT: at most [`PortLimits::handshakes_max`] handshakes are under way, each for at most [`PortLimits::handshake`];
 //! further peers wait in the kernel's queue.
+//! INVARIANT: of one source address at most [`PortLimits::handshakes_per_source`] are under way; its further peers wait here, at
+//! most [`WAITING_MAX`] in all, and take no handshake from others.
 //! INVARIANT: a failed handshake ends that connection and nothing else.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parallax_model::VantageName;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
@@ -32,10 +35,12 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, warn};
 
 use crate::authority::{Authority, Identity, vantage_of};
-use crate::limits::PortLimits;
+use crate::limits::{PortLimits, network_of};
 
 /// Connections that wait for the HTTP/2 server to take them.
 const READY_MAX: usize = 64;
+/// Connections that wait because their address has as many handshakes under way as may be; further ones are closed.
+const WAITING_MAX: usize = 1024;
 /// Pause after the kernel refused an accept (no file descriptor left), so that we do not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -58,6 +63,8 @@ pub(crate) struct PeerAgent {
     pub vantage: VantageName,
     /// Over the DER encoding.
     pub certificate_sha256: [u8; 32],
+    /// The certificate's end.
+    pub expires: SystemTime,
     pub address: SocketAddr,
     /// Cancelled, the connection is closed, whatever is on its way.
     pub connection: CancellationToken,
@@ -263,13 +270,22 @@ async fn take_connections(
     stop: CancellationToken,
 ) {
     let mut handshakes: JoinSet<Option<Connection>> = JoinSet::new();
+    let mut turns = Turns::new(limits.handshakes_per_source);
     loop {
+        // The kernel's queue comes after those that wait here already.
+        while handshakes.len() < limits.handshakes_max
+            && let Some((stream, address, turn)) = turns.next()
+        {
+            let security = security.clone();
+            handshakes.spawn(async move {
+                let _turn = turn;
+                shake_hands(stream, address, security, limits).await
+            });
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept(), if handshakes.len() < limits.handshakes_max => match accepted {
-                Ok((stream, address)) => {
-                    handshakes.spawn(shake_hands(stream, address, security.clone(), limits));
-                }
+                Ok((stream, address)) => turns.wait(stream, address),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -286,6 +302,74 @@ async fn take_connections(
             }
         }
     }
+}
+
+/// Who shakes hands next.
+struct Turns {
+    per_source: usize,
+    waiting: VecDeque<(TcpStream, SocketAddr)>,
+    /// Handshakes under way. Never held across an await.
+    under_way: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+}
+
+/// Given back when a handshake is over.
+struct Turn {
+    source: IpAddr,
+    under_way: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+}
+
+impl Turns {
+    fn new(per_source: usize) -> Self {
+        Self { per_source, waiting: VecDeque::new(), under_way: Arc::default() }
+    }
+
+    fn wait(&mut self, stream: TcpStream, address: SocketAddr) {
+        if self.waiting.len() >= WAITING_MAX {
+            debug!(%address, "too many of this address shake hands; its connection is closed");
+            return;
+        }
+        self.waiting.push_back((stream, address));
+    }
+
+    /// The longest waiting one whose address may.
+    fn next(&mut self) -> Option<(TcpStream, SocketAddr, Turn)> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = |source: &IpAddr| under_way.get(source).is_none_or(|it| *it < self.per_source);
+        let found = self.waiting.iter().position(|(_, it)| may(&network_of(it.ip())))?;
+        let (stream, address) = self.waiting.remove(found)?;
+        let source = network_of(address.ip());
+        *under_way.entry(source).or_default() += 1;
+        Some((stream, address, Turn { source, under_way: Arc::clone(&self.under_way) }))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = under_way.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// Who a verified certificate says its holder is; `None`: no agent of ours.
+fn read_agent(leaf: &CertificateDer<'_>, address: SocketAddr) -> Option<PeerAgent> {
+    let vantage = vantage_of(leaf)?;
+    let (_, read) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    let end = u64::try_from(read.validity().not_after.timestamp()).ok()?;
+    Some(PeerAgent {
+        vantage,
+        certificate_sha256: Sha256::digest(leaf).into(),
+        expires: UNIX_EPOCH.checked_add(Duration::from_secs(end))?,
+        address,
+        connection: CancellationToken::new(),
+    })
 }
 
 async fn shake_hands(
@@ -306,16 +390,8 @@ async fn shake_hands(
             match tokio::time::timeout(limits.handshake, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let certificates = stream.get_ref().1.peer_certificates();
-                    let agent = certificates.and_then(|it| it.first()).and_then(|leaf| {
-                        let certificate_sha256 = Sha256::digest(leaf).into();
-                        let connection = CancellationToken::new();
-                        vantage_of(leaf).map(|vantage| PeerAgent {
-                            vantage,
-                            certificate_sha256,
-                            address,
-                            connection,
-                        })
-                    });
+                    let leaf = certificates.and_then(|it| it.first());
+                    let agent = leaf.and_then(|leaf| read_agent(leaf, address));
                     let peer = Peer { address, agent };
                     Some(Connection::new(Transport::Tls(Box::new(stream)), peer, limits))
                 }

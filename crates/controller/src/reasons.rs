@@ -291,6 +291,22 @@ fn resource(kind: Kind, id: &str) -> (&'static str, String) {
     }
 }
 
+fn same_account(by: &str) -> Refusal {
+    let message = format!(
+        "`accounts/{by}` is the same account of the directory; one account must not have two budgets"
+    );
+    Refusal::new(Reason::AccountKeyTaken, message)
+        .unless(format!("accounts/{by}"), "delete it, or use it instead of a second one")
+}
+
+fn ledger_holds(id: &str, charged: u32, limit: u32) -> Refusal {
+    let message = format!(
+        "the ledger still holds {charged} counts of `accounts/{id}`, more than the new limit of {limit}"
+    );
+    Refusal::new(Reason::LedgerHolds, message)
+        .unless(format!("accounts/{id}"), "wait until the quiet gap has passed")
+}
+
 /// How long a caller waits before it asks a store again that did not answer.
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
@@ -306,14 +322,7 @@ impl From<StoreError> for Refusal {
                 let (kind, name) = resource(*kind, id);
                 Self::already_exists(kind, name)
             }
-            StoreError::SameAccount { by, .. } => {
-                let message = format!(
-                    "`accounts/{by}` is the same account of the directory; one account must not have two budgets"
-                );
-                let subject = format!("accounts/{by}");
-                Self::new(Reason::AccountKeyTaken, message)
-                    .unless(subject, "delete it, or use it instead of a second one")
-            }
+            StoreError::SameAccount { by, .. } => same_account(by),
             StoreError::Conflict { kind, id, .. } => {
                 let (kind, name) = resource(*kind, id);
                 Self::etag_mismatch(kind, name)
@@ -334,11 +343,7 @@ impl From<StoreError> for Refusal {
                 "is not one of this list; take it from the answer before, with the same filter",
             ),
             StoreError::LedgerHolds { id, charged, limit, .. } => {
-                let message = format!(
-                    "the ledger still holds {charged} counts of `accounts/{id}`, more than the new limit of {limit}"
-                );
-                Self::new(Reason::LedgerHolds, message)
-                    .unless(format!("accounts/{id}"), "wait until the quiet gap has passed")
+                ledger_holds(id, *charged, *limit)
             }
             StoreError::Undecodable { .. }
             | StoreError::Corrupt { .. }
@@ -346,10 +351,8 @@ impl From<StoreError> for Refusal {
             | StoreError::Exposed { .. }
             | StoreError::LedgerBroken { .. } => {
                 error!(error = chain(&error), "what is stored cannot be used");
-                Self::new(
-                    Reason::Unreadable,
-                    "what is stored cannot be used; see the controller's log",
-                )
+                let message = "what is stored cannot be used; see the controller's log";
+                Self::new(Reason::Unreadable, message)
             }
             StoreError::Ended { .. }
             | StoreError::TooMany { .. }

@@ -6,6 +6,7 @@
 //! INVARIANT: after `stop`, no new work is accepted, a logon under way is settled, and everything ends within
 //! [`DRAIN_MAX`] or is dropped.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(45);
 const ABORT_MAX: Duration = Duration::from_secs(1);
 /// Between two sweeps of the ledger.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// When the whole database file is looked at first, since a start has to be quick, and how often.
+const LOOK_FIRST: Duration = Duration::from_mins(1);
+const LOOK_INTERVAL: Duration = Duration::from_hours(24);
 
 /// What the API's clients are shown. `None` in [`ControllerParts`]: plain HTTP/2, on loopback only.
 #[derive(Debug)]
@@ -70,7 +74,7 @@ pub struct ControllerParts {
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
     #[error("the API would be served in the clear on {address}, which is not loopback")]
-    ApiInTheClear { address: std::net::SocketAddr },
+    ApiInTheClear { address: SocketAddr },
     #[error("cannot read the address of a listener")]
     Listener(#[source] std::io::Error),
     #[error("cannot make the certificate of the agent port")]
@@ -109,11 +113,7 @@ pub async fn serve_with(
 ) -> Result<(), ControllerError> {
     let api_address = parts.api_listener.local_addr().map_err(ControllerError::Listener)?;
     let agent_address = parts.agent_listener.local_addr().map_err(ControllerError::Listener)?;
-    let api_security = match parts.api_identity {
-        Some(ApiIdentity { chain, key }) => api_tls(chain, key)?,
-        None if api_address.ip().is_loopback() => Security::Plain,
-        None => return Err(ControllerError::ApiInTheClear { address: api_address }),
-    };
+    let api_security = api_security(parts.api_identity, api_address)?;
     let limits = terms.limits;
     let authority = Arc::new(parts.authority);
     let agent_identity = authority.issue_server(&parts.agent_names)?;
@@ -163,8 +163,7 @@ pub async fn serve_with(
     tasks.spawn(endless(fleet_task.run(closing.clone())));
     tasks.spawn(endless(settle_late_results(Arc::clone(&store), fleet, late, closing.clone())));
     tasks.spawn(endless(conduct));
-    tasks.spawn(endless(sweep(Arc::clone(&store), closing.clone())));
-    tasks.spawn(endless(watch_health(store, health, stop.clone())));
+    watch_store(&mut tasks, &store, health, (&stop, &closing));
     let agent_stop = closing.clone();
     tasks.spawn(endless(serve_agents(plane, agent_incoming, limits.agent_port, agent_stop)));
     let api_stop = closing.clone();
@@ -178,6 +177,30 @@ pub async fn serve_with(
     stop.cancel();
     Ending { tracker, abort, closing, sessions, tasks }.drain().await;
     failure.map_or(Ok(()), Err)
+}
+
+/// In the clear on loopback only.
+fn api_security(
+    identity: Option<ApiIdentity>,
+    address: SocketAddr,
+) -> Result<Security, ControllerError> {
+    match identity {
+        Some(ApiIdentity { chain, key }) => Ok(api_tls(chain, key)?),
+        None if address.ip().is_loopback() => Ok(Security::Plain),
+        None => Err(ControllerError::ApiInTheClear { address }),
+    }
+}
+
+/// Looks after what is stored, and says how it is.
+fn watch_store(
+    tasks: &mut JoinSet<Result<(), ControllerError>>,
+    store: &Arc<Store>,
+    health: HealthReporter,
+    (stop, closing): (&CancellationToken, &CancellationToken),
+) {
+    tasks.spawn(endless(sweep(Arc::clone(store), closing.clone())));
+    tasks.spawn(endless(look_after(Arc::clone(store), closing.clone())));
+    tasks.spawn(endless(watch_health(Arc::clone(store), health, stop.clone())));
 }
 
 fn agent_plane(
@@ -297,6 +320,20 @@ async fn sweep(store: Arc<Store>, stop: CancellationToken) {
             Ok(swept) if swept.voided + swept.charged > 0 => info!(?swept, "the ledger was swept"),
             Ok(_) => {}
             Err(error) => warn!(error = chain(&error), "cannot sweep the ledger"),
+        }
+    }
+}
+
+/// Forgets tasks whose result never came, and looks at the whole database file: soon after the start, then once a day.
+async fn look_after(store: Arc<Store>, stop: CancellationToken) {
+    let mut pause = LOOK_FIRST;
+    while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        pause = LOOK_INTERVAL;
+        if let Err(error) = store.sweep_offers().await {
+            warn!(error = chain(&error), "cannot forget old tasks");
+        }
+        if let Err(error) = store.check().await {
+            error!(error = chain(&error), "the database file is not sound, or cannot be looked at");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::authority::{AuthorityError, write_new};
+use crate::authority::{AuthorityError, check_private, write_new};
 
 /// Name of the token file in the data folder.
 pub const TOKEN_FILE: &str = "token";
@@ -35,6 +35,7 @@ impl TokenDigest {
 
     /// Reads the token file.
     pub fn read(path: &Path) -> Result<Self, AuthorityError> {
+        check_private(path)?;
         let text = fs::read_to_string(path).map_err(|source| AuthorityError::File {
             doing: "read",
             path: path.to_owned(),
@@ -85,12 +86,27 @@ mod tests {
         assert!(create_token(&path).is_err(), "never overwritten");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_token_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join(TOKEN_FILE);
+        create_token(&path).expect("made");
+        for mode in [0o644, 0o640, 0o604] {
+            fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("set");
+            let text = TokenDigest::read(&path).expect_err("exposed").to_string();
+            assert!(text.contains(&format!("mode {mode:03o}")) && text.contains("600"), "{text}");
+        }
+    }
+
     #[test]
     fn a_file_that_is_no_token_is_refused() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join(TOKEN_FILE);
         for text in ["", "short\n", "with a space in it, though it is long enough\n"] {
-            fs::write(&path, text).expect("written");
+            let _ = fs::remove_file(&path);
+            write_new(&path, text.as_bytes(), 0o600).expect("written");
             assert!(TokenDigest::read(&path).is_err(), "{text:?}");
         }
     }

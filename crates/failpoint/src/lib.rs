@@ -5,15 +5,16 @@
 //!
 //! Absent on purpose: returned errors, delays and panics. Those are tested where they can be made for real.
 //!
-//! INVARIANT: a default build of the program has no point: `tests/it` looks at its features.
+//! INVARIANT: no crate of the program enables them; only the campaigns in `tests/long` do. `tests/it` looks at the manifests and
+//! at the features of the program built by itself. Built together with the campaigns it has them too; then a release of it
+//! does not compile.
 
 /// Whether this build has fail points.
 pub const ENABLED: bool = cfg!(feature = "enabled");
 
 /// Passes a point.
 #[cfg(not(feature = "enabled"))]
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "nothing may be left of it")]
+#[inline]
 pub fn point(_name: &'static str) {}
 
 /// Passes a point; dies there if that was asked for.
@@ -30,6 +31,7 @@ mod armed {
 
     static POINTS: OnceLock<HashMap<String, AtomicU64>> = OnceLock::new();
 
+    #[expect(clippy::disallowed_methods, reason = "no setting: it exists in test builds alone")]
     fn read() -> HashMap<String, AtomicU64> {
         let text = std::env::var("FAILPOINTS").unwrap_or_default();
         let read = |part: &str| {

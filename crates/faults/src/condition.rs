@@ -5,9 +5,11 @@
 //!
 //! INVARIANT: a silent path, and a path our own tools cannot see through, has no mark and is not healthy either.
 
+use std::collections::BTreeMap;
+
 use parallax_model::{
     Answer, ChainJudgement, DnsFailure, Endpoint, EvidenceRef, Generation, Look, Outcome,
-    PathCondition, Role, Scheme, TcpFailure, TlsFacts, TlsFailure, Transport, Zone,
+    PathCondition, PathId, Role, Scheme, TcpFailure, TlsFacts, TlsFailure, Transport, Zone,
 };
 
 use crate::logon::{self, LogonOutcome};
@@ -28,7 +30,7 @@ pub(crate) enum Stage {
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    pub(crate) path: parallax_model::PathId,
+    pub(crate) path: PathId,
     pub(crate) role: Role,
     pub(crate) stage: Stage,
     /// Set for a logon: whose, and in which form of the name.
@@ -37,19 +39,42 @@ pub(crate) struct Mark {
 }
 
 /// Every mark of every path, outermost path first.
-pub(crate) fn marks(seen: &Seen<'_>) -> Vec<Mark> {
+pub(crate) struct Marks {
+    pub(crate) all: Vec<Mark>,
+    /// Places in `all`; with many paths nobody looks through all of it for one.
+    by_path: BTreeMap<PathId, Vec<usize>>,
+}
+
+impl Marks {
+    /// Places of the marks of one path.
+    pub(crate) fn places(&self, path: &PathId) -> &[usize] {
+        self.by_path.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Marks of one path.
+    pub(crate) fn of(&self, path: &PathId) -> impl Iterator<Item = &Mark> {
+        self.places(path).iter().map(|place| &self.all[*place])
+    }
+}
+
+/// Looks for everything that is not as on a healthy path.
+pub(crate) fn marks(seen: &Seen<'_>) -> Marks {
     let mut found = Vec::new();
     for spot in seen.paths.iter().filter(|it| it.endpoint.role != Role::Control && it.is_seen()) {
         if !is_out_of_reach(seen, spot) {
             mark_path(seen, spot, &mut found);
         }
     }
-    found
+    let mut by_path: BTreeMap<PathId, Vec<usize>> = BTreeMap::new();
+    for (place, mark) in found.iter().enumerate() {
+        by_path.entry(mark.path.clone()).or_default().push(place);
+    }
+    Marks { all: found, by_path }
 }
 
 /// What a path amounts to.
-pub(crate) fn condition(seen: &Seen<'_>, spot: &Spot<'_>, marks: &[Mark]) -> PathCondition {
-    if marks.iter().any(|mark| mark.path == *spot.path) {
+pub(crate) fn condition(seen: &Seen<'_>, spot: &Spot<'_>, marks: &Marks) -> PathCondition {
+    if !marks.places(spot.path).is_empty() {
         PathCondition::Fails
     } else if !spot.is_seen() || is_blind(spot) {
         PathCondition::Unknown
@@ -135,7 +160,7 @@ fn mark_path(seen: &Seen<'_>, spot: &Spot<'_>, found: &mut Vec<Mark>) {
 
 /// The latest logon of each account in each form, at any address.
 fn latest_logons<'e>(spot: &Spot<'e>) -> Vec<Met<'e>> {
-    let mut latest = std::collections::BTreeMap::new();
+    let mut latest = BTreeMap::new();
     for met in spot.exchanges(Look::is_logon).into_iter().filter(|met| met.exchange.sent) {
         latest.insert(&met.exchange.look, met);
     }

@@ -1,6 +1,7 @@
 //! What a fault of the catalogue is: where it sits, whose box it is, how we know, and its cases.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use parallax_model::{FaultId, PathId, Role, TextPlace};
 
@@ -148,7 +149,7 @@ pub(crate) struct Case {
 #[derive(Clone, Debug)]
 pub(crate) struct Explains {
     /// On these paths; empty: on every path.
-    pub(crate) paths: Vec<PathId>,
+    pub(crate) paths: Rc<[PathId]>,
     pub(crate) stages: &'static [Stage],
     /// Only logons of this account, in these forms (empty: any).
     pub(crate) logons_of: Option<(parallax_model::AccountId, Vec<parallax_model::NameForm>)>,
@@ -156,17 +157,24 @@ pub(crate) struct Explains {
 
 impl Explains {
     pub(crate) fn path(path: &PathId, stages: &'static [Stage]) -> Self {
-        Self { paths: vec![path.clone()], stages, logons_of: None }
+        Self { paths: Rc::from([path.clone()]), stages, logons_of: None }
     }
 
+    /// Whether it accounts for the same marks, as far as that is plain to see.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.paths, &other.paths)
+            && self.stages == other.stages
+            && self.logons_of == other.logons_of
+    }
+
+    /// Whether it accounts for a mark, if that is on one of its paths.
     pub(crate) fn covers(&self, mark: &Mark) -> bool {
-        let is_path = self.paths.is_empty() || self.paths.contains(&mark.path);
         let is_account = match (&self.logons_of, &mark.account) {
             (Some((account, forms)), Some((it, form))) => {
                 account == it && (forms.is_empty() || forms.contains(form))
             }
             (Some(_), None) | (None, _) => true,
         };
-        is_path && is_account && self.stages.contains(&mark.stage)
+        is_account && self.stages.contains(&mark.stage)
     }
 }

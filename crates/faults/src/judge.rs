@@ -13,8 +13,8 @@ use parallax_model::{
 use crate::causes;
 use crate::claim::Claim;
 use crate::claims;
-use crate::condition::{self, Mark};
-use crate::fault::{Basis, Case, Fault, Layer};
+use crate::condition::{self, Marks};
+use crate::fault::{Basis, Case, Explains, Fault, Layer};
 use crate::logon;
 use crate::seen::{Seen, Spot, logon_of};
 use crate::{difference, matrix};
@@ -63,7 +63,7 @@ struct Judged {
     applies: bool,
 }
 
-fn judge(fault: &Fault, seen: &Seen<'_>, marks: &[Mark]) -> Judged {
+fn judge(fault: &Fault, seen: &Seen<'_>, marks: &Marks) -> Judged {
     let mut judged = Judged {
         id: fault.id,
         layer: fault.layer,
@@ -75,6 +75,7 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &[Mark]) -> Judged {
         against: Vec::new(),
         applies: false,
     };
+    let (mut covers, mut could) = (Covers::default(), Covers::default());
     for case in (fault.cases)(seen) {
         judged.applies = true;
         match stand(fault.basis, &case) {
@@ -85,20 +86,24 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &[Mark]) -> Judged {
                     judged.firmer_needs.clear();
                 }
                 // Where the same fault is only likely, it still accounts for what is seen there.
-                cover(&mut judged.covers, &case, marks);
+                covers.add(&case, marks);
                 if judged.standing == Some(standing) {
                     extend_new(&mut judged.firmer_needs, needs);
                     judged.cases.push((case, references));
                 }
             }
             Stand::Open(references, needs) => {
-                let (all, wanted, could) = judged.open.get_or_insert_default();
+                let (all, wanted, _) = judged.open.get_or_insert_default();
                 extend_new(all, references);
                 extend_new(wanted, needs);
-                cover(could, &case, marks);
+                could.add(&case, marks);
             }
             Stand::Out(references) => extend_new(&mut judged.against, references),
         }
+    }
+    judged.covers = covers.marks;
+    if let Some((_, _, marks)) = &mut judged.open {
+        *marks = could.marks;
     }
     judged
 }
@@ -134,13 +139,32 @@ fn stand(basis: Basis, case: &Case) -> Stand {
     }
 }
 
-/// Adds the marks that a case explains. Those that another case explains already are not looked at again: with many paths
-/// that meet the same end, each path's case explains all of them.
-fn cover(covers: &mut BTreeSet<usize>, case: &Case, marks: &[Mark]) {
-    for (index, mark) in marks.iter().enumerate() {
-        if !covers.contains(&index) && case.explains.covers(mark) {
-            covers.insert(index);
+/// Collects the marks that cases explain.
+#[derive(Default)]
+struct Covers {
+    marks: BTreeSet<usize>,
+    /// Added last: with many paths that meet the same end, each path's case explains the same marks.
+    last: Option<Explains>,
+}
+
+impl Covers {
+    fn add(&mut self, case: &Case, marks: &Marks) {
+        let explains = &case.explains;
+        if self.last.as_ref().is_some_and(|it| it.is_same(explains)) {
+            return;
         }
+        let mut note = |place: usize| {
+            if explains.covers(&marks.all[place]) {
+                self.marks.insert(place);
+            }
+        };
+        if explains.paths.is_empty() {
+            (0..marks.all.len()).for_each(&mut note);
+        }
+        for path in explains.paths.iter() {
+            marks.places(path).iter().copied().for_each(&mut note);
+        }
+        self.last = Some(explains.clone());
     }
 }
 
@@ -168,7 +192,7 @@ impl Judged {
     }
 }
 
-fn findings(seen: &Seen<'_>, judged: &[Judged], marks: &[Mark]) -> Vec<Finding> {
+fn findings(seen: &Seen<'_>, judged: &[Judged], marks: &Marks) -> Vec<Finding> {
     judged
         .iter()
         .filter_map(|it| {
@@ -178,7 +202,7 @@ fn findings(seen: &Seen<'_>, judged: &[Judged], marks: &[Mark]) -> Vec<Finding> 
                 extend_new(&mut evidence, references.clone());
             }
             let mut explains: Vec<PathId> =
-                it.covers.iter().map(|index| marks[*index].path.clone()).collect();
+                it.covers.iter().map(|index| marks.all[*index].path.clone()).collect();
             explains.sort();
             explains.dedup();
             Some(Finding {
@@ -205,7 +229,7 @@ fn places(seen: &Seen<'_>, judged: &Judged) -> BTreeMap<TextPlace, String> {
 }
 
 /// Puts the blocking finding first and marks the others latent.
-fn order(findings: &mut [Finding], judged: &[Judged], marks: &[Mark]) {
+fn order(findings: &mut [Finding], judged: &[Judged], marks: &Marks) {
     let of = |finding: &Finding| judged.iter().find(|it| it.id == finding.fault);
     let chosen = smallest_explanation(judged, marks);
     findings.sort_by_key(|finding| {
@@ -224,7 +248,7 @@ fn order(findings: &mut [Finding], judged: &[Judged], marks: &[Mark]) {
 
 /// The smallest set of confirmed faults that explains as many marks as confirmed faults can; likely ones where no
 /// confirmed one explains anything. Of equal sets the one that a client meets first.
-fn smallest_explanation(judged: &[Judged], marks: &[Mark]) -> BTreeSet<FaultId> {
+fn smallest_explanation(judged: &[Judged], marks: &Marks) -> BTreeSet<FaultId> {
     let with = |standing| {
         let mut found: Vec<&Judged> =
             judged.iter().filter(|it| it.standing == Some(standing)).collect();
@@ -234,7 +258,7 @@ fn smallest_explanation(judged: &[Judged], marks: &[Mark]) -> BTreeSet<FaultId> 
     for standing in [Standing::Confirmed, Standing::Likely] {
         let candidates = with(standing);
         if !candidates.is_empty()
-            && (marks.is_empty() || candidates.iter().any(|it| !it.covers.is_empty()))
+            && (marks.all.is_empty() || candidates.iter().any(|it| !it.covers.is_empty()))
         {
             return smallest_cover(&candidates);
         }
@@ -271,7 +295,7 @@ fn smallest_cover(candidates: &[&Judged]) -> BTreeSet<FaultId> {
 
 /// Faults that are open and matter: they could explain a failing path that no finding explains, or something already
 /// speaks for them and a logon would tell.
-fn open_faults(judged: &[Judged], marks: &[Mark], findings: &[Finding]) -> Vec<OpenFault> {
+fn open_faults(judged: &[Judged], marks: &Marks, findings: &[Finding]) -> Vec<OpenFault> {
     let explained = explained(judged, findings);
     let is_left = |index: &usize| !explained.contains(index);
     let mut open: Vec<(bool, &Judged, OpenFault)> = judged
@@ -279,7 +303,7 @@ fn open_faults(judged: &[Judged], marks: &[Mark], findings: &[Finding]) -> Vec<O
         .filter(|it| it.standing.is_none())
         .filter_map(|it| {
             let (evidence, needs, could) = it.open.as_ref()?;
-            let explains_something = could.iter().any(is_left) && !marks.is_empty();
+            let explains_something = could.iter().any(is_left) && !marks.all.is_empty();
             let is_promising = !evidence.is_empty() && needs.iter().any(|need| need.logons() > 0);
             let fault =
                 OpenFault { fault: it.id, evidence: evidence.clone(), needs: needs.clone() };
@@ -300,10 +324,10 @@ fn explained(judged: &[Judged], findings: &[Finding]) -> BTreeSet<usize> {
         .collect()
 }
 
-fn unexplained(judged: &[Judged], findings: &[Finding], marks: &[Mark]) -> Vec<Unexplained> {
+fn unexplained(judged: &[Judged], findings: &[Finding], marks: &Marks) -> Vec<Unexplained> {
     let explained = explained(judged, findings);
     let mut left: BTreeMap<PathId, Vec<EvidenceRef>> = BTreeMap::new();
-    for (index, mark) in marks.iter().enumerate() {
+    for (index, mark) in marks.all.iter().enumerate() {
         if !explained.contains(&index) {
             left.entry(mark.path.clone()).or_default().push(mark.reference.clone());
         }
@@ -311,17 +335,17 @@ fn unexplained(judged: &[Judged], findings: &[Finding], marks: &[Mark]) -> Vec<U
     left.into_iter().map(|(path, evidence)| Unexplained { path, evidence }).collect()
 }
 
-fn verdict(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault], marks: &[Mark]) -> Verdict {
+fn verdict(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault], marks: &Marks) -> Verdict {
     if let Some(first) = findings.first() {
         return Verdict::Fault { fault: first.fault, standing: first.standing };
     }
-    let is_green = marks.is_empty() && open.is_empty() && is_proven_healthy(seen, marks);
+    let is_green = marks.all.is_empty() && open.is_empty() && is_proven_healthy(seen, marks);
     if is_green { Verdict::Healthy } else { Verdict::Undetermined }
 }
 
 /// No path fails, none is hidden from us, and a subject account was accepted on each published endpoint from the
 /// outermost vantage.
-fn is_proven_healthy(seen: &Seen<'_>, marks: &[Mark]) -> bool {
+fn is_proven_healthy(seen: &Seen<'_>, marks: &Marks) -> bool {
     let is_hidden = |spot: &Spot<'_>| {
         spot.endpoint.role != Role::Control
             && spot.is_seen()

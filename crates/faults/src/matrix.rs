@@ -6,17 +6,17 @@ use parallax_model::{
     Cell, DnsSource, Look, MatrixRow, Observation, Outcome, PathCondition, Report, Role, Transport,
 };
 
-use crate::condition::{self, Mark, Stage};
+use crate::condition::{self, Marks, Stage};
 use crate::logon;
 use crate::seen::{Seen, Spot, logon_of};
 use crate::words;
 
 /// Every path, outermost first.
-pub(crate) fn rows(seen: &Seen<'_>, marks: &[Mark]) -> Vec<MatrixRow> {
+pub(crate) fn rows(seen: &Seen<'_>, marks: &Marks) -> Vec<MatrixRow> {
     seen.paths.iter().flat_map(|spot| rows_of(seen, spot, marks)).collect()
 }
 
-fn rows_of(seen: &Seen<'_>, spot: &Spot<'_>, marks: &[Mark]) -> Vec<MatrixRow> {
+fn rows_of(seen: &Seen<'_>, spot: &Spot<'_>, marks: &Marks) -> Vec<MatrixRow> {
     let condition = condition::condition(seen, spot, marks);
     let row = |address, cells| MatrixRow { path: spot.path.clone(), address, condition, cells };
     if !spot.is_seen() {
@@ -84,11 +84,9 @@ fn tcp(observation: &Observation, condition: PathCondition) -> Cell {
     }
 }
 
-fn tls(spot: &Spot<'_>, observation: &Observation, marks: &[Mark]) -> Cell {
-    let mark = marks.iter().find(|it| {
-        it.path == *spot.path
-            && it.stage == Stage::Tls
-            && it.reference.address == Some(observation.address.ip())
+fn tls(spot: &Spot<'_>, observation: &Observation, marks: &Marks) -> Cell {
+    let mark = marks.of(spot.path).find(|it| {
+        it.stage == Stage::Tls && it.reference.address == Some(observation.address.ip())
     });
     match (&observation.transport, mark) {
         (Transport::Plain, _) => Cell::Plain("http".to_owned()),
@@ -134,7 +132,7 @@ fn anonymous(seen: &Seen<'_>, spot: &Spot<'_>, observation: &Observation) -> Cel
 }
 
 /// The latest logon of each account, in one cell.
-fn logons(spot: &Spot<'_>, observation: &Observation, marks: &[Mark]) -> Cell {
+fn logons(spot: &Spot<'_>, observation: &Observation, marks: &Marks) -> Cell {
     let met: Vec<_> = spot
         .exchanges(Look::is_logon)
         .into_iter()
@@ -159,7 +157,7 @@ fn logons(spot: &Spot<'_>, observation: &Observation, marks: &[Mark]) -> Cell {
     if met.iter().all(|met| !met.exchange.sent) {
         return Cell::Held(text);
     }
-    let is_bad = marks.iter().any(|it| it.path == *spot.path && it.stage == Stage::Logon);
+    let is_bad = marks.of(spot.path).any(|it| it.stage == Stage::Logon);
     if is_bad { Cell::Bad(text) } else { Cell::Good(text) }
 }
 

@@ -91,12 +91,7 @@ pub(crate) fn generation(seen: &Seen<'_>, endpoint: &Endpoint) -> Option<Generat
         Role::External | Role::Cas => seen.evidence.target.generation,
         Role::Backend | Role::Control => None,
     };
-    endpoint.generation.or(for_target).or_else(|| {
-        seen.paths
-            .iter()
-            .filter(|it| it.endpoint.name == endpoint.name)
-            .find_map(|spot| recognised(spot))
-    })
+    endpoint.generation.or(for_target).or_else(|| seen.recognised(endpoint))
 }
 
 /// Hosts of Exchange Online's protocol front.
@@ -106,7 +101,8 @@ pub(crate) fn is_online_host(host: &str) -> bool {
         .contains(&host.as_str())
 }
 
-fn recognised(spot: &Spot<'_>) -> Option<Generation> {
+/// What the answers along one path say.
+pub(crate) fn recognised(spot: &Spot<'_>) -> Option<Generation> {
     let answers = || {
         spot.exchanges(|look| look.place == parallax_model::Place::ActiveSync)
             .into_iter()

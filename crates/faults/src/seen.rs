@@ -8,18 +8,22 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use parallax_model::{
-    Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, DnsSource, Endpoint, Evidence,
-    EvidenceRef, Exchange, Look, NameForm, Observation, Outcome, PathId, Place, Purpose, Report,
-    Role, Sight, Vantage, Zone,
+    Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, DnsSource, Endpoint,
+    EndpointName, Evidence, EvidenceRef, Exchange, Generation, Look, NameForm, Observation,
+    Outcome, PathId, Place, Purpose, Report, Role, Sight, Vantage, VantageName, Zone,
 };
 
-use crate::words;
+use crate::{responder, words};
 
 /// Everything seen, by path.
 pub(crate) struct Seen<'e> {
     pub(crate) evidence: &'e Evidence,
     /// Sorted by endpoint role, then zone, then name: outermost first.
     pub(crate) paths: Vec<Spot<'e>>,
+    /// What the answers along an endpoint's paths show, and from where it is to be looked at. Asked for every path by every fault, so
+    /// found once.
+    recognised: BTreeMap<&'e EndpointName, Generation>,
+    outermost: BTreeMap<&'e EndpointName, Zone>,
 }
 
 /// One path and all its reports.
@@ -69,11 +73,13 @@ impl<'e> Seen<'e> {
                 reports.entry(&it.path).or_default().push((round.number, &it.report));
             }
         }
+        let vantages: BTreeMap<&VantageName, &Vantage> =
+            evidence.vantages.iter().rev().map(|it| (&it.name, it)).collect();
         let mut paths: Vec<Spot<'e>> = reports
             .into_iter()
             .filter_map(|(path, mut reports)| {
                 reports.sort_by_key(|(round, _)| *round);
-                let vantage = evidence.vantages.iter().find(|it| it.name == path.vantage)?;
+                let vantage = *vantages.get(&path.vantage)?;
                 let endpoint = evidence.target.endpoint(&path.endpoint)?;
                 let latest = latest_observations(&reports);
                 Some(Spot { path, vantage, endpoint, reports, latest })
@@ -86,7 +92,25 @@ impl<'e> Seen<'e> {
                 b.path,
             ))
         });
-        Self { evidence, paths }
+        let mut recognised = BTreeMap::new();
+        for spot in &paths {
+            if !recognised.contains_key(&spot.endpoint.name)
+                && let Some(generation) = responder::recognised(spot)
+            {
+                recognised.insert(&spot.endpoint.name, generation);
+            }
+        }
+        let outermost = evidence.target.endpoints.iter().filter_map(|endpoint| {
+            let zones = evidence.vantages.iter().filter(|it| endpoint.is_for(it));
+            Some((&endpoint.name, zones.map(|it| it.zone).min()?))
+        });
+        let outermost = outermost.collect();
+        Self { evidence, paths, recognised, outermost }
+    }
+
+    /// What the first path that shows it says about the server behind an endpoint.
+    pub(crate) fn recognised(&self, endpoint: &Endpoint) -> Option<Generation> {
+        self.recognised.get(&endpoint.name).copied()
     }
 
     /// Paths to endpoints of a role, outermost vantage first.
@@ -122,7 +146,7 @@ impl<'e> Seen<'e> {
 
     /// The outermost zone from which this endpoint is meant to be looked at.
     pub(crate) fn outermost_zone(&self, endpoint: &Endpoint) -> Option<Zone> {
-        self.evidence.vantages.iter().filter(|it| endpoint.is_for(it)).map(|it| it.zone).min()
+        self.outermost.get(&endpoint.name).copied()
     }
 }
 

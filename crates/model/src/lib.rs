@@ -30,9 +30,9 @@ pub use names::{
 };
 pub use ntlm::Type2;
 pub use observation::{
-    Answer, Body, BodyEnd, Connection, DnsFacts, DnsFailure, DnsSource, Exchange, FamilyAnswer, HttpFailure,
-    HttpVersion, LimitBroken, Observation, Outcome, Report, Sight, Silence, TcpFacts, TcpFailure,
-    Transport,
+    Answer, Body, BodyEnd, Connection, DnsFacts, DnsFailure, DnsSource, Exchange, FamilyAnswer,
+    HttpFailure, HttpVersion, LimitBroken, Observation, Outcome, Report, Sight, Silence, TcpFacts,
+    TcpFailure, Transport,
 };
 pub use target::{
     Endpoint, Event, EventKind, Generation, Purpose, Role, Target, TargetAccount, Trust, Vantage,

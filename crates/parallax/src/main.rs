@@ -3,6 +3,7 @@
 //! `cli` says what may be typed, `commands` does it (one file per command), `render` is the only module that prints.
 //! With `--no-default-features --features agent` only `parallax agent` is in it.
 //!
+//! INVARIANT: a release build has no fail points, or it does not compile.
 //! INVARIANT: a secret that lasts is never an argument; it comes from a prompt, stdin, a file or the environment.
 
 mod cli;
@@ -25,6 +26,12 @@ mod outcome;
 mod secret;
 
 use clap::Parser as _;
+
+// Built together with the campaigns that kill processes, every crate has their fail points.
+const _: () = assert!(
+    cfg!(debug_assertions) || !parallax_agent::HAS_FAIL_POINTS,
+    "a release must not die where its environment says: build the program by itself, with `-p parallax`"
+);
 
 fn main() -> std::process::ExitCode {
     parallax_process::report_panics();

@@ -4,6 +4,7 @@
 //! together and every mistake of both steps is collected.
 //!
 //! INVARIANT: an unknown key is a mistake, wherever it stands; nothing is half read.
+//! INVARIANT: a file that is not TOML is told by line and column, never by its text: a password may stand there.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -170,6 +171,8 @@ impl Layers {
                 None => std::fs::read_to_string(path)
                     .map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?,
             };
+            check_syntax(&text)
+                .map_err(|detail| SettingsError::NotToml { path: path.clone(), detail })?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
         let variables = self.environment.clone().into_iter().collect();
@@ -185,6 +188,17 @@ impl Layers {
         let merged = builder.build().and_then(|it| it.collect()).map_err(wrong)?;
         Ok(Value::new(None, ValueKind::Table(merged)))
     }
+}
+
+/// Where the text is not TOML, and what is wrong there, in one line. The parser's own `Display` would show the whole line.
+fn check_syntax(text: &str) -> Result<(), String> {
+    let Err(error) = toml::de::DeTable::parse(text) else { return Ok(()) };
+    let start = error.span().map_or(0, |it| it.start);
+    let before = text.get(..start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|it| *it != '\n').count() + 1;
+    let what = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    Err(format!("line {line}, column {column}: {what}"))
 }
 
 /// Reads and checks settings. `check` turns what is written into what is used and notes what is wrong; it is also asked

@@ -60,11 +60,13 @@ impl Companion {
         });
         let result: io::Result<()> =
             written.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        result.map_err(|source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+        result.map_err(|source| {
+            let kind = source.kind();
+            if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
                 StoreError::Full { operation: "write the ledger's generation" }
+            } else {
+                StoreError::Io { doing: "write", path: self.path.clone(), source }
             }
-            _ => StoreError::Io { doing: "write", path: self.path.clone(), source },
         })
     }
 }

@@ -30,39 +30,47 @@ const CHECK: &str = "look for damage";
 
 /// Looks by a connection that cannot write, not even the WAL into the database when it closes.
 pub(crate) async fn check_at_open(database: &Path) -> Result<(), StoreError> {
-    look(database).await.map_err(|error| match error {
-        // A header that names another format, another encoding, another version.
-        StoreError::Database { source, .. } => {
-            StoreError::Damaged { path: database.to_owned(), found: source.to_string() }
+    look(database).await.map_err(|error| {
+        if let StoreError::Database { source, .. } = error {
+            // A header that names another format, another encoding, another version.
+            return StoreError::Damaged { path: database.to_owned(), found: source.to_string() };
         }
-        other => damaged(database, other),
+        damaged(database, error)
     })
 }
 
 async fn look(database: &Path) -> Result<(), StoreError> {
     let options = SqliteConnectOptions::new().filename(database).read_only(true);
     let mut connection = SqliteConnection::connect_with(&options).await.during(CHECK)?;
+    look_by(database, &mut connection).await?;
+    connection.close().await.during(CHECK)
+}
+
+/// What the start looks at, by a connection that is open already.
+pub(crate) async fn look_by(
+    database: &Path,
+    connection: &mut SqliteConnection,
+) -> Result<(), StoreError> {
     let bytes: u64 = [database, &database.with_extension("db-wal")]
         .iter()
         .filter_map(|file| std::fs::metadata(file).ok())
         .map(|it| it.len())
         .sum();
     if bytes <= WHOLE_MAX_BYTES {
-        sound(database, &mut connection, "PRAGMA integrity_check(1)").await?;
-        return connection.close().await.during(CHECK);
+        return sound(database, connection, "PRAGMA integrity_check(1)").await;
     }
     let tables: Vec<(String,)> =
         sqlx::query_as("SELECT name FROM sqlite_schema WHERE type = 'table'")
-            .fetch_all(&mut connection)
+            .fetch_all(&mut *connection)
             .await
             .during(CHECK)?;
     for check in LEDGER {
         // A database of an older program may not have all of them yet.
         if tables.iter().any(|(name,)| check.ends_with(&format!("({name})"))) {
-            sound(database, &mut connection, check).await?;
+            sound(database, connection, check).await?;
         }
     }
-    connection.close().await.during(CHECK)
+    Ok(())
 }
 
 async fn sound(
@@ -79,12 +87,10 @@ async fn sound(
 
 /// A database that cannot even be looked at.
 pub(crate) fn damaged(database: &Path, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Corrupt { source, .. } => {
-            StoreError::Damaged { path: database.to_owned(), found: source.to_string() }
-        }
-        other => other,
+    if let StoreError::Corrupt { source, .. } = error {
+        return StoreError::Damaged { path: database.to_owned(), found: source.to_string() };
     }
+    error
 }
 
 fn one_line(found: &str) -> String {

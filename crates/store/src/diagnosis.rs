@@ -144,9 +144,7 @@ impl Store {
             Appended::Events(_)
             | Appended::Report(_)
             | Appended::SessionBegun(_)
-            | Appended::SessionEnded => {
-                Err(StoreError::Busy { operation: OPERATION })
-            }
+            | Appended::SessionEnded => Err(StoreError::Busy { operation: OPERATION }),
         }
     }
 
@@ -184,9 +182,18 @@ impl Store {
                 .fetch_all(&self.core.reader)
                 .await
                 .during(OPERATION)?;
-        rows.into_iter()
-            .map(|(id, body)| decode(&body, OPERATION, Kind::Diagnosis, &id))
-            .collect()
+        rows.into_iter().map(|(id, body)| decode(&body, OPERATION, Kind::Diagnosis, &id)).collect()
+    }
+
+    /// Their ids alone, so that one that cannot be read hides no other.
+    pub async fn unfinished_ids(&self) -> Result<Vec<DiagnosisId>, StoreError> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT id FROM diagnosis WHERE ended = 0 ORDER BY create_ms, id")
+                .fetch_all(&self.core.reader)
+                .await
+                .during("find unfinished diagnoses")?;
+        // Every id was one when it was written.
+        Ok(rows.into_iter().filter_map(|(id,)| DiagnosisId::new(id).ok()).collect())
     }
 
     /// Whether the ledger knows a logon of this diagnosis, whatever became of it.

@@ -32,9 +32,7 @@ impl Store {
             Appended::Report(_)
             | Appended::Forward
             | Appended::SessionBegun(_)
-            | Appended::SessionEnded => {
-                Err(StoreError::Busy { operation: OPERATION })
-            }
+            | Appended::SessionEnded => Err(StoreError::Busy { operation: OPERATION }),
         }
     }
 
@@ -69,8 +67,9 @@ impl Write<'_> {
     ) -> Result<pb::WatchDiagnosisResponse, StoreError> {
         let (operation, now_ms) = (self.operation, self.now_ms);
         self.check_not_ended(diagnosis).await?;
+        // Not counted in the diagnosis itself: to change that row means to go through all of its body, for every event.
         let (sequence,): (i32,) = sqlx::query_as(
-            "UPDATE diagnosis SET last_sequence = last_sequence + 1 WHERE id = ? RETURNING last_sequence",
+            "SELECT coalesce(max(sequence), 0) + 1 FROM diagnosis_event WHERE diagnosis = ?",
         )
         .bind(diagnosis)
         .fetch_one(self.connection())

@@ -1,7 +1,7 @@
 //! What is in a data folder, found without changing it: for whoever asks before a start.
 //!
-//! Absent on purpose: the lock, so that it may be asked while a controller runs; and a check of the whole database, which
-//! the start makes.
+//! It looks for damage as far as the start does: the whole of a small database, the ledger's tables of a large one. Absent on
+//! purpose: the lock, so that it may be asked while a controller runs.
 //!
 //! INVARIANT: no file is made or written. A database whose write-ahead log is there is read with it, else as it lies.
 
@@ -9,11 +9,13 @@ use std::path::Path;
 
 use parallax_auth::EnvelopeKey;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use crate::error::During as _;
-use crate::open::{DATABASE_FILE, ENVELOPE_KEY_FILE, refuse_exposed, refuse_network_file_system};
-use crate::{StoreError, schema};
+use crate::open::{
+    COMPANION_FILE, DATABASE_FILE, ENVELOPE_KEY_FILE, refuse_exposed, refuse_network_file_system,
+};
+use crate::{StoreError, damage, schema};
 
 const INSPECT: &str = "look at the data folder";
 
@@ -42,7 +44,12 @@ pub async fn inspect(folder: &Path) -> Inspection {
     if !database.exists() {
         return found;
     }
-    match version(&database).await {
+    if is_empty(&database) && folder.join(COMPANION_FILE).exists() {
+        let text = format!("it is empty, but {COMPANION_FILE} is that of a ledger");
+        found.problems.push(StoreError::Damaged { path: database, found: text });
+        return found;
+    }
+    match sound_version(&database).await.map_err(|error| damage::damaged(&database, error)) {
         Ok(version) if version > found.schema_known => {
             let known = found.schema_known;
             found.problems.push(StoreError::SchemaTooNew { found: version, known });
@@ -53,7 +60,13 @@ pub async fn inspect(folder: &Path) -> Inspection {
     found
 }
 
-async fn version(database: &Path) -> Result<i64, StoreError> {
+/// A database whose pages are all in its log is not empty.
+fn is_empty(database: &Path) -> bool {
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |it| it.len());
+    bytes(database) == 0 && bytes(&database.with_extension("db-wal")) == 0
+}
+
+async fn sound_version(database: &Path) -> Result<i64, StoreError> {
     let has_log = database.with_extension("db-wal").exists();
     let options = SqliteConnectOptions::new()
         .filename(database)
@@ -62,23 +75,26 @@ async fn version(database: &Path) -> Result<i64, StoreError> {
         .immutable(!has_log)
         .pragma("trusted_schema", "OFF");
     let mut connection = options.connect().await.during(INSPECT)?;
+    damage::look_by(database, &mut connection).await?;
+    let version = version(&mut connection).await?;
+    connection.close().await.during(INSPECT)?;
+    Ok(version)
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
     // A database that was begun and not yet filled has no such table.
     let (tables,): (i64,) =
         sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'")
-            .fetch_one(&mut connection)
+            .fetch_one(&mut *connection)
             .await
             .during(INSPECT)?;
-    let version = if tables == 0 {
-        0
-    } else {
-        let (version,): (i64,) =
-            sqlx::query_as("SELECT coalesce(max(version), 0) FROM schema_version")
-                .fetch_one(&mut connection)
-                .await
-                .during(INSPECT)?;
-        version
-    };
-    connection.close().await.during(INSPECT)?;
+    if tables == 0 {
+        return Ok(0);
+    }
+    let (version,): (i64,) = sqlx::query_as("SELECT coalesce(max(version), 0) FROM schema_version")
+        .fetch_one(connection)
+        .await
+        .during(INSPECT)?;
     Ok(version)
 }
 
@@ -120,6 +136,25 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(files(folder.path()), before);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_database_is_told_and_left_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        Store::open(folder.path(), Duration::ZERO).await.expect("a store").close().await;
+        let database = folder.path().join(DATABASE_FILE);
+        let mut bytes = std::fs::read(&database).expect("read");
+        let pages = bytes.len() / 4096;
+        bytes[(pages / 2) * 4096..].fill(0xa5);
+        for damaged in [bytes, Vec::new()] {
+            std::fs::write(&database, damaged).expect("written");
+            let before = files(folder.path());
+            let found = inspect(folder.path()).await;
+            assert_eq!(found.schema, None);
+            let is_told = matches!(found.problems.as_slice(), [StoreError::Damaged { .. }]);
+            assert!(is_told, "{found:?}");
+            assert_eq!(files(folder.path()), before);
+        }
     }
 
     #[tokio::test]

@@ -70,9 +70,7 @@ impl Store {
             Appended::Report(_)
             | Appended::Forward
             | Appended::SessionBegun(_)
-            | Appended::SessionEnded => {
-                Err(StoreError::Busy { operation: OPERATION })
-            }
+            | Appended::SessionEnded => Err(StoreError::Busy { operation: OPERATION }),
         }
     }
 

@@ -26,7 +26,7 @@ use crate::{StoreError, damage, ledger, schema};
 
 pub(crate) const DATABASE_FILE: &str = "parallax.db";
 const LOCK_FILE: &str = "parallax.lock";
-const COMPANION_FILE: &str = "ledger.generation";
+pub(crate) const COMPANION_FILE: &str = "ledger.generation";
 pub(crate) const ENVELOPE_KEY_FILE: &str = "envelope.key";
 
 /// How long a statement waits for another process that holds the database. With [`TURN_TIMEOUT`] at most 5 s together.

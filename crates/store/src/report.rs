@@ -50,9 +50,7 @@ impl Store {
             Appended::Events(_)
             | Appended::Forward
             | Appended::SessionBegun(_)
-            | Appended::SessionEnded => {
-                Err(StoreError::Busy { operation: OPERATION })
-            }
+            | Appended::SessionEnded => Err(StoreError::Busy { operation: OPERATION }),
         }
     }
 

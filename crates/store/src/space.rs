@@ -101,7 +101,7 @@ fn allocate(file: &std::fs::File) -> io::Result<()> {
 
 fn write_out(mut file: &std::fs::File) -> io::Result<()> {
     use std::io::Write as _;
-    let block = [0x50_u8; 64 * 1024];
+    let block = vec![0x50_u8; 64 * 1024];
     for _ in 0..BALLAST_BYTES / (64 * 1024) {
         file.write_all(&block)?;
     }

@@ -294,9 +294,9 @@ fn main() -> Result<ExitCode> {
         && child == "child"
     {
         if kind == Kind::Bare.word() {
-            bare::run(words)?
+            bare::run(words)?;
         } else {
-            controller::run(words)?
+            controller::run(words)?;
         }
         return Ok(ExitCode::SUCCESS);
     }

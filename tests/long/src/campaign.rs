@@ -50,4 +50,10 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
 ];
 
 /// Every child process, by name.
-pub(crate) const CHILDREN: &[Child] = &[crate::kills::CONTROLLER, crate::kills::AGENT, crate::herd::CHILD, crate::hostile::CHILD, crate::policy::CHILD];
+pub(crate) const CHILDREN: &[Child] = &[
+    crate::kills::CONTROLLER,
+    crate::kills::AGENT,
+    crate::herd::CHILD,
+    crate::hostile::CHILD,
+    crate::policy::CHILD,
+];

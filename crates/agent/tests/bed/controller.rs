@@ -275,6 +275,15 @@ impl Session {
         refuse.expect("a refuse")
     }
 
+    /// All that is still said, up to the end of the session.
+    pub(crate) async fn rest(&mut self) -> Vec<Said> {
+        let mut said = Vec::new();
+        while let Some(message) = self.hears_anything().await {
+            said.push(message);
+        }
+        said
+    }
+
     /// The session is over, whatever was said before.
     pub(crate) async fn ends(&mut self) {
         while self.hears_anything().await.is_some() {}

@@ -100,6 +100,103 @@ async fn a_token_becomes_a_folder_with_which_an_agent_runs() {
     bed.stop().await;
 }
 
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> =
+        entries.map(|it| it.expect("an entry").file_name().into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn results_stay_for_the_same_agent_and_are_set_aside_for_another() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let mut controller = Controller::start(&authority).await;
+    let home = tempdir().expect("a folder");
+    let mut first = request(&controller, authority.pin(), home.path());
+    let done = joined(&mut controller, &first, enrolled(&authority)).await.expect("joined");
+    assert_eq!((done.spool_set_aside, done.policy_of_zone), (None, None));
+    let spool = home.path().join("spool");
+    let kept = |text: &str| {
+        std::fs::create_dir_all(&spool).expect("made");
+        std::fs::write(spool.join("00000000000000000001.result"), text).expect("written");
+    };
+    kept("of hq");
+    first.replace = true;
+    let done = joined(&mut controller, &first, enrolled(&authority)).await.expect("joined");
+    assert_eq!(done.spool_set_aside, None, "it is the same agent");
+    assert_eq!(names(&spool).len(), 1);
+    // Its policy is for another zone, and its controller is another one.
+    std::fs::write(home.path().join("policy.toml"), "zone = \"external\"\n").expect("written");
+    let mut controller = Controller::start(&other).await;
+    let mut second = request(&controller, other.pin(), home.path());
+    second.replace = true;
+    let done = joined(&mut controller, &second, enrolled(&other)).await.expect("joined");
+    assert_eq!(done.policy_of_zone, Some("external"));
+    let aside = done.spool_set_aside.expect("set aside");
+    assert_eq!(names(&aside), ["00000000000000000001.result"]);
+    assert!(!spool.exists());
+    // And another name, as on a machine that was cloned.
+    kept("of somebody else");
+    let stranger = other.agent("elsewhere");
+    write_identity(home.path(), &stranger);
+    let done = joined(&mut controller, &second, enrolled(&other)).await.expect("joined");
+    assert!(done.spool_set_aside.is_some_and(|it| it != aside));
+    assert!(!names(home.path()).contains(&"joining".to_owned()));
+}
+
+/// As it stands in its file.
+fn write_identity(folder: &Path, identity: &parallax_agent::Identity) {
+    use base64::Engine as _;
+    let encode = |der: &[u8]| base64::engine::general_purpose::STANDARD.encode(der);
+    let text = format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        encode(&identity.chain[0]),
+        encode(identity.key.secret_der())
+    );
+    // Over a file that is there, so its mode stays.
+    std::fs::write(folder.join("identity.pem"), text).expect("written");
+}
+
+#[tokio::test]
+async fn a_join_that_was_cut_off_is_noticed_and_mended_by_another() {
+    let authority = Authority::new();
+    let mut controller = Controller::start(&authority).await;
+    let home = tempdir().expect("a folder");
+    let mut request = request(&controller, authority.pin(), home.path());
+    joined(&mut controller, &request, enrolled(&authority)).await.expect("joined");
+    let read = || {
+        let layers = Layers::default().with_file(home.path().join("agent.toml"));
+        let config = read_settings::<WrittenAgentSettings, _>(&layers, |written, mistakes| {
+            AgentConfig::check(written, &|_| None, mistakes)
+        });
+        config.expect("good settings").read_identity()
+    };
+    read().expect("whole");
+    std::fs::write(home.path().join("joining"), "").expect("written");
+    let refused = read().expect_err("its files may not belong together").to_string();
+    assert!(refused.contains("cut off") && refused.contains("--replace"), "{refused}");
+    request.replace = true;
+    joined(&mut controller, &request, enrolled(&authority)).await.expect("joined");
+    read().expect("whole again");
+}
+
+#[tokio::test]
+async fn nobody_joins_in_a_folder_with_which_an_agent_runs() {
+    let authority = Authority::new();
+    let mut controller = Controller::start(&authority).await;
+    let home = tempdir().expect("a folder");
+    let mut request = request(&controller, authority.pin(), home.path());
+    joined(&mut controller, &request, enrolled(&authority)).await.expect("joined");
+    let lock = std::fs::File::create(home.path().join("agent.lock")).expect("made");
+    lock.lock().expect("as an agent does");
+    request.replace = true;
+    let refused = join(&request).await.expect_err("it runs");
+    assert!(matches!(refused, JoinError::Running { .. }), "{refused}");
+    drop(lock);
+    joined(&mut controller, &request, enrolled(&authority)).await.expect("joined");
+}
+
 #[tokio::test]
 async fn an_answer_that_was_lost_is_asked_for_again_with_the_same_key() {
     let authority = Authority::new();

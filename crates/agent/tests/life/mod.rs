@@ -5,15 +5,19 @@ mod relay;
 use std::path::Path;
 use std::time::Duration;
 
-use parallax_agent::{AgentSettings, Home, Identity, Timings};
-use parallax_model::{Report, Silence};
+use parallax_agent::{AgentError, AgentSettings, Home, Identity, Policy, Timings, run};
+use parallax_model::{Report, Silence, Zone};
+use parallax_probe::{Dial, Instrument};
+use parallax_process::{Ended, Signal, run_until_signalled};
 use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::session_request::Message as Said;
 use parallax_wire::pb::link::session_response::Message as Tell;
 use rustls_pki_types::CertificateDer;
 use tempfile::{TempDir, tempdir};
 
 use crate::bed::{
-    Asked, Authority, Bed, Controller, Session, endless_look, look, quick, scheduled_look, settings,
+    Asked, Authority, Bed, Controller, Session, endless_look, go, logon, look, quick,
+    scheduled_look, settings,
 };
 use crate::report;
 use relay::{Direction, Relay};
@@ -118,6 +122,140 @@ async fn a_session_is_not_replaced_in_the_middle_of_a_task() {
     bed.controller.welcomed(2).await;
     old.ends().await;
     bed.stop().await;
+}
+
+#[tokio::test]
+async fn no_begin_is_made_while_another_session_begins() {
+    let authority = Authority::new();
+    let controller = Controller::start(&authority).await;
+    let mut settings = settings(&controller.address.to_string());
+    settings.timings.session_age = Duration::from_millis(300);
+    let mut bed = Bed::run(controller, authority.agent("hq"), settings).await;
+    let mut old = bed.controller.welcomed(1).await;
+    // The next session has said its hello and is not answered.
+    let (mut new, _) = bed.controller.session().await;
+    old.offers(logon("t1")).await;
+    // Longer than the free part takes, and another look is done in between.
+    old.offers(look("t2")).await;
+    assert_eq!(spooled(&mut old).await, "t2");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    new.welcome(2, Duration::from_secs(20)).await;
+    // Nothing but the one result was said in the old one.
+    assert!(
+        !old.rest().await.iter().any(|it| matches!(it, Said::Begin(_))),
+        "its go would have been lost"
+    );
+    let mut heard = new.hears().await;
+    if let Said::Result(result) = &heard {
+        assert_eq!(result.task, "t2", "sent again, as it was not acknowledged");
+        heard = new.hears().await;
+    }
+    let Said::Begin(begin) = heard else { panic!("{heard:?}") };
+    new.tell(Tell::Go(go(&begin, 41))).await;
+    assert_eq!(spooled(&mut new).await, "t1");
+    assert_eq!(bed.target.credentials().len(), 1);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_acknowledged_is_sent_again_in_the_same_session() {
+    let timings = Timings { resend_after: Duration::from_millis(200), ..quick() };
+    let mut bed = Bed::with(timings).await;
+    let mut session = bed.controller.welcomed(1).await;
+    session.offers(look("t1")).await;
+    assert_eq!(spooled(&mut session).await, "t1");
+    session.offers(look("t2")).await;
+    assert_eq!(spooled(&mut session).await, "t2");
+    session.acknowledges("t2").await;
+    // Once more, and once more, until somebody has it; the other one never.
+    for _ in 0..2 {
+        let again = session.hears_result().await;
+        assert_eq!((again.task.as_str(), again.session_epoch), ("t1", 1));
+    }
+    session.acknowledges("t1").await;
+    // Whatever crossed the acknowledgement, then nothing any more.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    session.offers(look("t3")).await;
+    while spooled(&mut session).await != "t3" {}
+    session.acknowledges("t3").await;
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_agent_in_one_folder_does_not_start() {
+    let authority = Authority::new();
+    let controller = Controller::start(&authority).await;
+    let folder = tempdir().expect("a folder");
+    let settings = at_home(&controller, &folder);
+    let mut bed = Bed::run(controller, authority.agent("hq"), settings.clone()).await;
+    bed.controller.welcomed(1).await;
+    let instrument = Instrument::new(Dial::Direct).expect("an instrument");
+    let policy = Policy::embedded(Zone::Internal, Vec::new());
+    let stop = bed.stop.child_token();
+    let second = run(settings.clone(), authority.agent("hq"), instrument, policy, stop);
+    let refused = second.await.expect_err("another one runs");
+    assert!(matches!(refused, AgentError::Running { .. }), "{refused}");
+    assert!(refused.to_string().contains(&folder.path().display().to_string()), "{refused}");
+    // However the first one ends, the folder is free again.
+    let controller = bed.kill().await;
+    let mut bed = Bed::run(controller, authority.agent("hq"), settings).await;
+    bed.controller.welcomed(2).await;
+    bed.stop().await;
+}
+
+#[cfg(unix)]
+fn signal_ourselves() {
+    let us = std::process::id().to_string();
+    let sent = std::process::Command::new("kill").args(["-TERM", &us]).status().expect("kill");
+    assert!(sent.success());
+}
+
+/// As the program runs an agent: by the signals of its process.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_first_sigterm_sees_a_task_through_and_the_second_one_does_not_wait() {
+    let authority = Authority::new();
+    let controller = Controller::start(&authority).await;
+    let folder = tempdir().expect("a folder");
+    let mut settings = at_home(&controller, &folder);
+    settings.timings.drain = Duration::from_secs(10);
+    settings.timings.farewell = Duration::from_secs(5);
+    let again = settings.clone();
+    let identity = authority.agent("hq");
+    let ended = run_until_signalled(|stop| async move {
+        let mut bed = Bed::run(controller, identity, settings).await;
+        let mut session = bed.controller.welcomed(1).await;
+        session.tell(Tell::Offer(look("t1"))).await;
+        session.hears_accept("t1").await;
+        signal_ourselves();
+        stop.cancelled().await;
+        bed.stop.cancel();
+        let result = session.hears_result().await;
+        assert!(report(result).seen().is_some(), "it was not cut");
+        session.acknowledges("t1").await;
+        bed.ended().await
+    });
+    let ended = ended.await.expect("signals");
+    let Ended::Stopped(Signal::Terminate, controller) = ended else { panic!("not by SIGTERM") };
+    let identity = authority.agent("hq");
+    let begun = std::time::Instant::now();
+    let ended = run_until_signalled(|stop| async move {
+        let mut bed = Bed::run(controller, identity, again).await;
+        let mut session = bed.controller.welcomed(2).await;
+        session.offers(endless_look("t2")).await;
+        signal_ourselves();
+        stop.cancelled().await;
+        bed.stop.cancel();
+        // It would be waited for; so somebody loses patience.
+        session.tell(Tell::Offer(look("t3"))).await;
+        assert_eq!(session.hears_refuse().await.reason, "the agent stops");
+        signal_ourselves();
+        bed.ended().await
+    });
+    let ended = ended.await.expect("signals");
+    assert!(matches!(ended, Ended::Forced(Signal::Terminate)));
+    assert!(begun.elapsed() < Duration::from_secs(8), "it did not wait for the task");
+    assert_eq!(files(&folder), 0, "a task that was cut off has no result");
 }
 
 #[tokio::test]

@@ -37,6 +37,10 @@ pub(crate) struct Breach {
 pub(crate) struct Pace {
     results: Rates<VantageName>,
     messages: Rates<VantageName>,
+    sessions: Rates<VantageName>,
+    renewals: Rates<VantageName>,
+    /// Calls with one certificate, good or not.
+    calls: Rates<[u8; 32]>,
     /// How long an agent may be above them without a pause.
     pub flood: Duration,
 }
@@ -46,8 +50,27 @@ impl Pace {
         Self {
             results: Rates::with_room(limits.results, AGENTS_MAX),
             messages: Rates::with_room(limits.messages, AGENTS_MAX),
+            sessions: Rates::with_room(limits.sessions, AGENTS_MAX),
+            renewals: Rates::with_room(limits.renewals, AGENTS_MAX),
+            calls: Rates::with_room(limits.sessions, AGENTS_MAX),
             flood: limits.flood,
         }
+    }
+
+    /// Counts a call before the store is asked whose certificate that is. By certificate, so that a copy of an old one takes
+    /// nothing from the agent that is in the right.
+    pub(super) fn take_call(&self, certificate_sha256: &[u8; 32]) -> Result<(), Duration> {
+        self.calls.take(certificate_sha256)
+    }
+
+    /// Counts a session that an agent asks for.
+    pub(super) fn take_session(&self, vantage: &VantageName) -> Result<(), Duration> {
+        self.sessions.take(vantage)
+    }
+
+    /// Counts a certificate that an agent asks for.
+    pub(super) fn take_renewal(&self, vantage: &VantageName) -> Result<(), Duration> {
+        self.renewals.take(vantage)
     }
 
     /// Counts one message. `Err`: how long until it may be heard.

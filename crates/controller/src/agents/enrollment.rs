@@ -17,7 +17,7 @@ use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::enrollment_service_server::EnrollmentService;
 use parallax_wire::zone_word;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Response, Status};
@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use super::Fleet;
 use super::request::{AgentKey, read_certificate, read_request};
 use crate::authority::{Authority, AuthorityError};
+use crate::limits::network_of;
 use crate::listener::Peer;
 use crate::reasons::chain;
 
@@ -37,7 +38,7 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
 const PENDING_MAX: usize = 64;
 /// Addresses whose last attempt is remembered; while so many tried within a second, nobody else may.
 const ADDRESSES_MAX: usize = 4096;
-/// Longest wait for the store.
+/// Longest that an agent is kept waiting for the store. What was begun goes on: what the store has committed is carried out.
 const STORE_LIMIT: Duration = Duration::from_secs(15);
 
 /// The service.
@@ -54,20 +55,20 @@ pub(crate) struct Enrollment {
 /// Who may try now.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    pending: Semaphore,
+    pending: Arc<Semaphore>,
     attempts: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { pending: Semaphore::new(PENDING_MAX), attempts: Mutex::default() }
+        Self { pending: Arc::new(Semaphore::new(PENDING_MAX)), attempts: Mutex::default() }
     }
 }
 
 impl Gate {
     /// Admits one attempt, or says when to come back.
-    fn admit(&self, address: IpAddr) -> Result<SemaphorePermit<'_>, Status> {
-        let address = source(address);
+    fn admit(&self, address: IpAddr) -> Result<OwnedSemaphorePermit, Status> {
+        let address = network_of(address);
         let now = Instant::now();
         let is_too_soon = {
             let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,17 +88,9 @@ impl Gate {
                 "one attempt to join per second and address; try again in a second",
             ));
         }
-        self.pending.try_acquire().map_err(|_| {
+        Arc::clone(&self.pending).try_acquire_owned().map_err(|_| {
             Status::unavailable("too many agents join at this moment; try again in a few seconds")
         })
-    }
-}
-
-/// Whom an address stands for: of IPv6 the network, since a host has as many addresses there as it likes.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -108,8 +101,9 @@ impl EnrollmentService for Enrollment {
         request: Request<wire::EnrollRequest>,
     ) -> Result<Response<wire::EnrollResponse>, Status> {
         let address = address_of(&request)?;
-        let _permit = self.gate.admit(address)?;
-        let answer = self.finish(self.clone().join(request.into_inner(), address)).await?;
+        let permit = self.gate.admit(address)?;
+        let work = self.clone().join(request.into_inner(), address);
+        let answer = self.finish(Some(permit), work).await?;
         Ok(Response::new(answer))
     }
 
@@ -118,21 +112,26 @@ impl EnrollmentService for Enrollment {
         request: Request<wire::RecoverRequest>,
     ) -> Result<Response<wire::RecoverResponse>, Status> {
         let address = address_of(&request)?;
-        let _permit = self.gate.admit(address)?;
-        let answer = self.finish(self.clone().restore(request.into_inner(), address)).await?;
+        let permit = self.gate.admit(address)?;
+        let work = self.clone().restore(request.into_inner(), address);
+        let answer = self.finish(Some(permit), work).await?;
         Ok(Response::new(answer))
     }
 }
 
 impl Enrollment {
-    /// Goes through with it even if the agent hangs up in the middle.
+    /// Goes through with it even if the agent hangs up in the middle, or has waited long enough. The permit is given back when
+    /// the work is done.
     async fn finish<A: Send + 'static>(
         &self,
+        permit: Option<OwnedSemaphorePermit>,
         work: impl Future<Output = Result<A, Status>> + Send + 'static,
     ) -> Result<A, Status> {
-        let worked =
-            self.tracker.spawn(async { tokio::time::timeout(STORE_LIMIT, work).await }).await;
-        match worked {
+        let working = self.tracker.spawn(async move {
+            let _permit = permit;
+            work.await
+        });
+        match tokio::time::timeout(STORE_LIMIT, working).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(Status::unavailable("the store does not answer in time")),
         }
@@ -157,14 +156,17 @@ impl Enrollment {
         };
         let standing = self.store.join_token(&token, &key.sha256).await.map_err(unavailable)?;
         let (vantage, certificate) = match standing.map_err(refused)? {
-            TokenStanding::Answered(vantage, certificate) => (vantage, certificate),
+            TokenStanding::Answered(vantage, certificate) => {
+                // Perhaps the first time nothing came after the commit.
+                self.take_place(&vantage.name, &certificate).await;
+                (vantage, certificate)
+            }
             TokenStanding::Open(vantage) => {
                 let new = self.authority.sign_agent(&vantage.name, &key.info).map_err(unsigned)?;
                 let joined = self.store.join(&token, &new).await.map_err(unavailable)?;
                 let joined = joined.map_err(refused)?;
-                if let Some(before) = joined.replaced {
-                    let reason = "another machine joined under this agent's name";
-                    self.fleet.cut(before.certificates().collect(), reason).await;
+                if joined.replaced.is_some() {
+                    self.take_place(&vantage.name, &joined.certificate).await;
                     self.fleet.drain(&vantage.name, false).await;
                 }
                 info!(vantage = %vantage.name, %address, "an agent joined");
@@ -178,6 +180,17 @@ impl Enrollment {
         })
     }
 
+    /// Cuts whoever had this name before; what the machine has that joined with this certificate stays.
+    async fn take_place(&self, vantage: &VantageName, certificate: &[u8]) {
+        let mut ours = vec![Sha256::digest(certificate).into()];
+        // It may have been renewed meanwhile. If nobody knows, it comes back by itself.
+        if let Ok(record) = self.store.agent(vantage).await {
+            ours.extend(record.certificates());
+        }
+        let reason = "another machine joined under this agent's name";
+        self.fleet.cut_others(vantage, ours, reason).await;
+    }
+
     /// A new certificate for an agent that proved who it is with the one it shows.
     pub(super) async fn renew(
         &self,
@@ -186,7 +199,7 @@ impl Enrollment {
         vantage: VantageName,
     ) -> Result<wire::RenewResponse, Status> {
         let this = self.clone();
-        self.finish(async move {
+        self.finish(None, async move {
             let key = read_request(&request.signing_request)
                 .map_err(|error| Status::invalid_argument(error.to_string()))?;
             let new = this.authority.sign_agent(&vantage, &key.info).map_err(unsigned)?;

@@ -4,10 +4,12 @@
 //!
 //! INVARIANT: at most one session per vantage, the newest; what arrives from an older one is ignored.
 //! INVARIANT: `go` leaves at most once per task, and only into the session that asked.
-//! INVARIANT: a certificate that is shut out has no session, and what it said before counts for nothing.
+//! INVARIANT: an agent that was cut has no session, and what it said before counts for nothing.
 //! INVARIANT: a result is acknowledged when its owner says so, never here.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use parallax_model::{EndpointName, VantageName};
@@ -24,6 +26,7 @@ use super::handle::{Command, Fleet, Heard, Joining};
 use super::outgoing::Cut;
 use super::queue::{Lane, Queue};
 use super::session::HEARTBEAT;
+use super::standing::Made;
 use super::{
     Begin, CREDIT, Done, FleetView, LateResult, NotOffered, PROTOCOL, TaskEvent, TaskPlace,
     response,
@@ -92,11 +95,15 @@ pub(crate) struct FleetTask {
     pub(super) sessions: BTreeMap<VantageName, Session>,
     /// Agents that are given nothing new.
     pub(super) drained: BTreeSet<VantageName>,
-    /// Certificates that are shut out, the newest [`super::standing::CUT_MAX`].
-    pub(super) shut_out: VecDeque<[u8; 32]>,
+    /// The newest [`super::standing::CUT_MAX`].
+    pub(super) cuts_made: VecDeque<Made>,
+    /// How many cuts there were.
+    pub(super) cuts: Arc<AtomicU64>,
     tasks: BTreeMap<String, Assigned>,
     past: BTreeMap<String, Past>,
     past_order: VecDeque<String>,
+    /// The first epoch that this process gave to a vantage.
+    first_epochs: BTreeMap<VantageName, i64>,
 }
 
 impl FleetTask {
@@ -105,7 +112,8 @@ impl FleetTask {
         late: mpsc::Sender<LateResult>,
     ) -> (Fleet, Self) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let fleet = Fleet { commands: sender, view: view.subscribe() };
+        let cuts = Arc::<AtomicU64>::default();
+        let fleet = Fleet { commands: sender, view: view.subscribe(), cuts: Arc::clone(&cuts) };
         let task = Self {
             commands,
             view,
@@ -113,10 +121,12 @@ impl FleetTask {
             breaches: mpsc::channel(1).0,
             sessions: BTreeMap::new(),
             drained: BTreeSet::new(),
-            shut_out: VecDeque::new(),
+            cuts_made: VecDeque::new(),
+            cuts,
             tasks: BTreeMap::new(),
             past: BTreeMap::new(),
             past_order: VecDeque::new(),
+            first_epochs: BTreeMap::new(),
         };
         (fleet, task)
     }
@@ -175,11 +185,13 @@ impl FleetTask {
             Command::Cancel { task } => self.cancel(&task),
             Command::Forget { task } => self.forget(&task),
             Command::Abandon { task } => self.abandon(&task),
-            Command::Cut { certificates, reason, reply } => {
-                self.cut(&certificates, &reason);
+            Command::Cut { vantage, spared, reason, reply } => {
+                self.cut(&vantage, spared, &reason);
                 let _ = reply.send(());
             }
-            Command::Uncut { certificates } => self.uncut(&certificates),
+            Command::Ahead { vantage } => self.view.send_modify(|it| {
+                it.ahead.insert(vantage, SystemTime::now());
+            }),
             Command::Drain { vantage, drained, reply } => {
                 self.drain(&vantage, drained);
                 let _ = reply.send(());
@@ -188,8 +200,8 @@ impl FleetTask {
     }
 
     pub(super) fn join(&mut self, joining: Joining) -> bool {
-        let Joining { vantage, epoch, certificate_sha256, outgoing, closed, cut } = joining;
-        if self.shut_out.contains(&certificate_sha256) {
+        let Joining { vantage, ticket, epoch, certificate_sha256, outgoing, closed, cut } = joining;
+        if self.was_cut(&vantage, ticket, &certificate_sha256) {
             return false;
         }
         if let Some(old) = self.sessions.get(&vantage) {
@@ -210,6 +222,7 @@ impl FleetTask {
         let queue = Queue::default();
         let session = Session { epoch, certificate_sha256, since, cut, outgoing, closed, queue };
         info!(%vantage, "an agent's session began");
+        self.first_epochs.entry(vantage.clone()).or_insert(epoch);
         self.sessions.insert(vantage.clone(), session);
         self.tell(&vantage, Message::Welcome(welcome(&vantage, epoch)));
         self.show(&vantage);
@@ -336,13 +349,13 @@ impl FleetTask {
         }
         if let Some(assigned) = self.tasks.get(&task) {
             if assigned.vantage != *vantage {
-                self.breach(vantage, "a result of another agent's task");
+                self.breach_by_result(vantage, epoch, "a result of another agent's task");
                 self.disown(vantage, task);
             } else if assigned.epoch != epoch {
                 self.disown(vantage, task);
             } else if assigned.stage != Stage::Waiting {
                 let endpoint = assigned.place.endpoint.clone();
-                self.check_path(vantage, Some(&endpoint), &mut done);
+                self.check_path(vantage, epoch, Some(&endpoint), &mut done);
                 self.free(&task);
                 self.notify(&task, TaskEvent::Done(done));
             }
@@ -354,26 +367,43 @@ impl FleetTask {
             }
             Some(past) => {
                 if past.vantage != *vantage {
-                    self.breach(vantage, "a result of another agent's task");
+                    self.breach_by_result(vantage, epoch, "a result of another agent's task");
                 }
                 return self.disown(vantage, task);
             }
             // Perhaps a process before this one granted it.
             None => None,
         };
-        self.check_path(vantage, place.as_ref().map(|it| &it.endpoint), &mut done);
+        self.check_path(vantage, epoch, place.as_ref().map(|it| &it.endpoint), &mut done);
         let vantage = vantage.clone();
-        // A full queue is no loss: the agent keeps what is not acknowledged and sends it again.
+        // A full queue is no loss: the agent keeps what is not acknowledged and sends it again within minutes.
         let _ = self.late.try_send(LateResult { task, place, vantage, epoch, done });
     }
 
     /// A report speaks of its own vantage, and of the endpoint that was asked for where that is known; otherwise it is none.
-    fn check_path(&self, vantage: &VantageName, endpoint: Option<&EndpointName>, done: &mut Done) {
+    fn check_path(
+        &self,
+        vantage: &VantageName,
+        epoch: i64,
+        endpoint: Option<&EndpointName>,
+        done: &mut Done,
+    ) {
         let Ok(report) = &done.report else { return };
         let is_of_it = endpoint.is_none_or(|it| *it == report.path.endpoint);
         if report.path.vantage != *vantage || !is_of_it {
-            self.breach(vantage, "a report about another path than was asked");
+            self.breach_by_result(vantage, epoch, "a report about another path than was asked");
             done.report = Err("it is about another path than was asked".to_owned());
+        }
+    }
+
+    /// A result that no honest agent sends, if it is of a session that this process gave to that agent. Of any other it may
+    /// have been left behind in a folder that another agent joined with, or on a machine that was cloned: nothing is
+    /// believed of it, and nobody is punished.
+    fn breach_by_result(&self, vantage: &VantageName, epoch: i64, what: &'static str) {
+        let first = self.first_epochs.get(vantage);
+        let newest = self.sessions.get(vantage).map(|it| it.epoch);
+        if first.zip(newest).is_some_and(|(first, newest)| (*first..=newest).contains(&epoch)) {
+            self.breach(vantage, what);
         }
     }
 
@@ -382,7 +412,8 @@ impl FleetTask {
         let _ = self.breaches.try_send(Breach { vantage: vantage.clone(), what });
     }
 
-    /// A result of a task that was not granted to this agent.
+    /// A result of a task that was not granted to this agent. To the agent, a cancel for a task of an earlier session says
+    /// just that, so nothing else may cancel one.
     fn disown(&mut self, vantage: &VantageName, task: String) {
         warn!(%vantage, "an agent sent the result of a task that is not its own");
         self.view.send_modify(|it| it.rejected_results += 1);
@@ -409,7 +440,12 @@ impl FleetTask {
                 }
             }
             Stage::Held | Stage::Begun | Stage::Answered => {
-                self.tell(&vantage, Message::Cancel(wire::Cancel { task: task.to_owned() }));
+                // In a newer session the agent would take it for a disowned result, and drop the only copy. What is
+                // held over a session's end was answered, and nothing stops it.
+                let epoch = assigned.epoch;
+                if self.sessions.get(&vantage).is_some_and(|it| it.epoch == epoch) {
+                    self.tell(&vantage, Message::Cancel(wire::Cancel { task: task.to_owned() }));
+                }
             }
             Stage::Ended => {}
         }

@@ -3,6 +3,8 @@
 //! INVARIANT: a command that nobody answers any more means that the controller stops; then nothing is owed.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parallax_model::VantageName;
 use parallax_wire::pb::link as wire;
@@ -11,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::outgoing::Cut;
+use super::standing::Ticket;
 use super::{Begin, Done, FleetView, NotOffered, Offered, TaskEvent, TaskPlace};
 
 /// What the session of an agent reports.
@@ -27,6 +30,8 @@ pub(super) enum Heard {
 #[derive(Debug)]
 pub(super) struct Joining {
     pub vantage: VantageName,
+    /// Taken before the store was asked.
+    pub ticket: Ticket,
     /// From the store; grows with every session of this agent.
     pub epoch: i64,
     pub certificate_sha256: [u8; 32],
@@ -79,15 +84,16 @@ pub(super) enum Command {
     Abandon {
         task: String,
     },
-    /// From now on these certificates are worth nothing.
+    /// Whatever sessions an agent has or asked for, they are worth nothing; save those with a certificate that is spared.
     Cut {
-        certificates: Vec<[u8; 32]>,
+        vantage: VantageName,
+        spared: Vec<[u8; 32]>,
         reason: String,
         reply: oneshot::Sender<()>,
     },
-    /// They are worth something after all.
-    Uncut {
-        certificates: Vec<[u8; 32]>,
+    /// An agent has seen a start that the ledger does not know.
+    Ahead {
+        vantage: VantageName,
     },
     /// An agent is given nothing new, or is again.
     Drain {
@@ -116,6 +122,8 @@ impl Drop for Abandon {
 pub(crate) struct Fleet {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) view: watch::Receiver<FleetView>,
+    /// How many cuts there were.
+    pub(super) cuts: Arc<AtomicU64>,
 }
 
 impl Fleet {
@@ -173,16 +181,33 @@ impl Fleet {
         self.send(Command::Forget { task: task.to_owned() }).await;
     }
 
-    /// Cuts every session with one of these certificates, and lets none begin. Back when it is done.
-    pub(crate) async fn cut(&self, certificates: Vec<[u8; 32]>, reason: &str) {
+    /// Cuts the session of an agent, and lets none begin that was asked for before. Back when it is done. What asks afterwards
+    /// is the store's to refuse: cut again once it does.
+    pub(crate) async fn cut(&self, vantage: &VantageName, reason: &str) {
+        self.cut_others(vantage, Vec::new(), reason).await;
+    }
+
+    /// As [`Fleet::cut`], but not a session with one of these certificates.
+    pub(crate) async fn cut_others(
+        &self,
+        vantage: &VantageName,
+        spared: Vec<[u8; 32]>,
+        reason: &str,
+    ) {
         let (reply, done) = oneshot::channel();
-        self.send(Command::Cut { certificates, reason: reason.to_owned(), reply }).await;
+        let (vantage, reason) = (vantage.clone(), reason.to_owned());
+        self.send(Command::Cut { vantage, spared, reason, reply }).await;
         let _ = done.await;
     }
 
-    /// Takes back a [`Fleet::cut`] whose reason did not come about.
-    pub(crate) async fn uncut(&self, certificates: Vec<[u8; 32]>) {
-        self.send(Command::Uncut { certificates }).await;
+    /// To be taken before the store is asked who wants a session.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket(self.cuts.load(Ordering::SeqCst))
+    }
+
+    /// Notes that the first words of an agent froze the ledger.
+    pub(super) async fn note_ahead(&self, vantage: &VantageName) {
+        self.send(Command::Ahead { vantage: vantage.clone() }).await;
     }
 
     /// Gives an agent nothing new, or ends that. What it holds it finishes. Back when it is done.
@@ -192,7 +217,7 @@ impl Fleet {
         let _ = done.await;
     }
 
-    /// Begins a session. False: a newer one has begun meanwhile, its certificate was shut out, or the controller stops.
+    /// Begins a session. False: a newer one has begun meanwhile, it was cut, or the controller stops.
     pub(super) async fn join(&self, joining: Joining) -> bool {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Join { joining, reply }).await;

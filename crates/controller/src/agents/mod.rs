@@ -52,6 +52,9 @@ pub struct FleetView {
     pub draining: BTreeSet<VantageName>,
     /// When a session was last replaced within a minute by one with the same certificate, since the start.
     pub flipped: BTreeMap<VantageName, SystemTime>,
+    /// When an agent last said that it had seen a logon that the ledger does not know, since the start. All accounts are frozen
+    /// then.
+    pub ahead: BTreeMap<VantageName, SystemTime>,
     /// Results of unknown or foreign tasks, since the start.
     pub rejected_results: u64,
 }

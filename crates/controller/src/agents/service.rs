@@ -4,10 +4,11 @@
 //! can starve the other.
 //!
 //! INVARIANT: no session and no renewal without a client certificate of our authority that is good for a registered agent.
+//! INVARIANT: nor with one that has ended, however long ago its connection began.
 //! INVARIANT: a session that was cut takes its connection with it, [`CUT_GRACE`] later.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parallax_model::VantageName;
 use parallax_store::{Introduction, JoinRefused, Presented, Store, StoreError};
@@ -16,6 +17,7 @@ use parallax_wire::pb::link::agent_service_server::{AgentService, AgentServiceSe
 use parallax_wire::pb::link::enrollment_service_server::EnrollmentServiceServer;
 use parallax_wire::pb::link::session_request::Message as Said;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -39,6 +41,8 @@ const CUT_GRACE: Duration = Duration::from_millis(500);
 const ENROLLMENT_IN_MAX: usize = 32 * 1024;
 /// Longest version and policy hash kept, in characters.
 const INTRODUCTION_MAX: usize = 64;
+/// No timer is set for later than this.
+const FAR_AHEAD: Duration = Duration::from_hours(365 * 24);
 /// How long an agent may take to say hello.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
 
@@ -75,7 +79,9 @@ impl AgentService for AgentPlane {
         request: Request<Streaming<wire::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let peer = agent_of(&request)?;
+        let ticket = self.fleet.ticket();
         let vantage = self.identify(&peer, "a session").await?;
+        self.pace.take_session(&vantage).map_err(|wait| too_often("a session", wait))?;
         let mut incoming = request.into_inner();
         let hello = read_hello(&mut incoming).await?;
         self.compare_ledger(&vantage, &hello).await?;
@@ -93,6 +99,7 @@ impl AgentService for AgentPlane {
         let stream = Outgoing::new(messages, &cut);
         let joining = Joining {
             vantage: vantage.clone(),
+            ticket,
             epoch,
             certificate_sha256: peer.certificate_sha256,
             outgoing: outgoing.clone(),
@@ -100,7 +107,7 @@ impl AgentService for AgentPlane {
             cut: cut.clone(),
         };
         if !self.fleet.join(joining).await {
-            let text = "a newer session of this agent began, or its certificate was shut out";
+            let text = "a newer session of this agent began, or it was shut out";
             return Err(Status::aborted(text));
         }
         let session = Session {
@@ -112,6 +119,7 @@ impl AgentService for AgentPlane {
             closed,
             pace: Arc::clone(&self.pace),
             breaches: self.breaches.clone(),
+            certificate_ends: at(peer.expires),
         };
         let (plane, connection) = (self.clone(), peer.connection);
         self.sessions.spawn(async move {
@@ -134,6 +142,7 @@ impl AgentService for AgentPlane {
     ) -> Result<Response<wire::RenewResponse>, Status> {
         let peer = agent_of(&request)?;
         let vantage = self.identify(&peer, "a certificate").await?;
+        self.pace.take_renewal(&vantage).map_err(|wait| too_often("a certificate", wait))?;
         let request = request.into_inner();
         let renewed = self.enrollment.renew(request, peer.certificate_sha256, vantage).await?;
         Ok(Response::new(renewed))
@@ -151,7 +160,8 @@ impl AgentPlane {
         match self.store.agent_saw_sequence(vantage, hello.ledger_sequence).await {
             Ok(false) => Ok(()),
             Ok(true) => {
-                error!(%vantage, "an agent has seen a logon that the ledger does not know; every account is frozen");
+                error!(%vantage, sequence = hello.ledger_sequence, "an agent has seen a logon that the ledger does not know; every account is frozen");
+                self.fleet.note_ahead(vantage).await;
                 Ok(())
             }
             Err(error) => {
@@ -163,6 +173,8 @@ impl AgentPlane {
 
     /// The agent whose certificate this is, as it stands now.
     async fn identify(&self, peer: &PeerAgent, wanted: &str) -> Result<VantageName, Status> {
+        let counted = self.pace.take_call(&peer.certificate_sha256);
+        counted.map_err(|wait| too_often(wanted, wait))?;
         match self.store.present(&peer.certificate_sha256).await {
             Ok(Presented::Agent(record)) if record.vantage.name == peer.vantage => {
                 Ok(record.vantage.name)
@@ -193,9 +205,25 @@ impl AgentPlane {
 
 fn agent_of<T>(request: &Request<T>) -> Result<PeerAgent, Status> {
     let peer = request.extensions().get::<Peer>();
-    peer.and_then(|it| it.agent.clone()).ok_or_else(|| {
+    let agent = peer.and_then(|it| it.agent.clone()).ok_or_else(|| {
         Status::unauthenticated("a client certificate with the SPIFFE id of an agent is required")
-    })
+    })?;
+    // TLS looked at it when the connection began.
+    if agent.expires <= SystemTime::now() {
+        return Err(Status::unauthenticated("the certificate of this connection has ended"));
+    }
+    Ok(agent)
+}
+
+/// The same moment on the clock that timers go by; far ahead, a year from now.
+fn at(end: SystemTime) -> Instant {
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.min(FAR_AHEAD)
+}
+
+fn too_often(wanted: &str, wait: Duration) -> Status {
+    let seconds = wait.as_secs() + 1;
+    Status::resource_exhausted(format!("{wanted} is asked for too often; wait {seconds} s"))
 }
 
 fn introduction(hello: &wire::Hello) -> Introduction {

@@ -3,6 +3,7 @@
 //! Absent on purpose: any decision about tasks; what is heard goes to the fleet as it is.
 //!
 //! INVARIANT: a session that heard nothing for [`DEAD_AFTER`] is over, whatever TCP believes.
+//! INVARIANT: a session ends with the certificate that it began with.
 //! INVARIANT: what comes faster than the agent's rate is read no faster than that; nothing is dropped and no queue grows.
 //! INVARIANT: the task that runs a session belongs to the agent plane's tracker and ends with its token.
 
@@ -44,6 +45,8 @@ pub(super) struct Session {
     pub closed: CancellationToken,
     pub pace: Arc<Pace>,
     pub breaches: mpsc::Sender<Breach>,
+    /// When the certificate ends with which it began; an agent renews long before.
+    pub certificate_ends: Instant,
 }
 
 /// Why a session is over that the agent is told.
@@ -77,6 +80,12 @@ impl Session {
                 () = self.closed.cancelled() => break,
                 () = tokio::time::sleep_until(heard_at + DEAD_AFTER) => {
                     info!(vantage = %self.vantage, "an agent fell silent");
+                    break;
+                }
+                () = tokio::time::sleep_until(self.certificate_ends) => {
+                    info!(vantage = %self.vantage, "the certificate of an agent's session ended");
+                    let text = "the certificate of this session has ended; come back with the newest one";
+                    let _ = self.outgoing.try_send(Err(Status::unauthenticated(text)));
                     break;
                 }
                 () = tokio::time::sleep_until(beat_at) => {
@@ -199,6 +208,7 @@ fn unreadable(status: &Status) -> Option<&'static str> {
 
 fn read_begin(begin: wire::Begin) -> Result<Heard, Status> {
     let wire::Begin { attempt, nonce, public_key, task } = begin;
+    check_task(&task, "begin.task")?;
     check_attempt(&attempt, "begin.attempt")?;
     check_public_key(&public_key, "begin.public_key")?;
     let nonce: Nonce = nonce

@@ -19,8 +19,8 @@ type Wire = mpsc::Receiver<Result<wire::SessionResponse, Status>>;
 
 pub(crate) struct SimulatedFleet {
     task: FleetTask,
-    /// Keeps the task's queue of commands open.
-    _fleet: Fleet,
+    /// Keeps the task's queue of commands open, too.
+    fleet: Fleet,
     late: mpsc::Receiver<LateResult>,
     wires: Vec<(VantageName, i64, Wire)>,
 }
@@ -29,7 +29,7 @@ impl SimulatedFleet {
     pub(crate) fn new() -> Self {
         let (sender, late) = mpsc::channel(LATE_MAX);
         let (fleet, task) = FleetTask::new(watch::Sender::new(FleetView::default()), sender);
-        Self { task, _fleet: fleet, late, wires: Vec::new() }
+        Self { task, fleet, late, wires: Vec::new() }
     }
 
     /// Begins a session. False: a newer one has begun.
@@ -37,6 +37,7 @@ impl SimulatedFleet {
         let (outgoing, told) = mpsc::channel(OUTGOING_MAX);
         let joining = Joining {
             vantage: vantage.clone(),
+            ticket: self.fleet.ticket(),
             epoch,
             certificate_sha256: [0; 32],
             outgoing,

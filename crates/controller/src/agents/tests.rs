@@ -12,8 +12,9 @@ use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::handle::{Heard, Joining};
+use super::handle::{Command, Heard, Joining};
 use super::outgoing::{Cut, Outgoing};
+use super::standing::{CUT_MAX, Ticket};
 use super::{
     Begin, CREDIT, Done, Fleet, FleetTask, FleetView, LateResult, NotOffered, OUTGOING_MAX,
     TaskEvent, TaskPlace,
@@ -58,6 +59,7 @@ fn joining() -> (Joining, mpsc::Receiver<Result<wire::SessionResponse, Status>>)
     let cut = Cut::default();
     let joining = Joining {
         vantage: vantage(),
+        ticket: Ticket(0),
         epoch: EPOCH,
         certificate_sha256: CERTIFICATE,
         outgoing,
@@ -117,6 +119,53 @@ fn a_result_whose_owner_is_gone_unnoticed_is_a_late_one() {
     assert_eq!(late.try_recv().expect("a late result").task, "t1");
 }
 
+#[tokio::test]
+async fn a_cancel_does_not_reach_into_the_next_session() {
+    let Bench { fleet: _fleet, mut task, late: _late } = bench();
+    let (first, mut told) = joining();
+    assert!(task.join(first));
+    let mut events = task.offer(&vantage(), Box::new(offer("t1")), place()).expect("offered");
+    let begin = Begin { attempt: "a".to_owned(), nonce: [1; 16], public_key: vec![2; 32] };
+    task.hear(&vantage(), Heard::Begin { task: "t1".to_owned(), begin });
+    assert!(matches!(events.try_recv(), Ok(TaskEvent::Begun(_))));
+    let go = Box::new(Message::Go(wire::Go::default()));
+    task.handle(Command::Answer { task: "t1".to_owned(), message: go });
+    for _ in 0..3 {
+        next(&mut told).await; // Welcome, offer, go.
+    }
+    let (again, mut told) = joining();
+    assert!(task.join(Joining { epoch: EPOCH + 1, ..again }));
+    assert!(matches!(next(&mut told).await, Message::Welcome(_)));
+    task.handle(Command::Cancel { task: "t1".to_owned() });
+    task.handle(Command::Abandon { task: "t1".to_owned() });
+    assert!(told.try_recv().is_err(), "the agent would drop a result that nobody has");
+}
+
+#[test]
+fn only_a_result_of_a_session_of_ours_is_a_strike() {
+    let Bench { fleet: _fleet, task, late: _late } = bench();
+    let (breaches, mut told) = mpsc::channel(8);
+    let mut task = task.telling(breaches);
+    let (first, _keep) = joining();
+    assert!(task.join(first));
+    let other = VantageName::new("dmz").expect("a name");
+    let (second, _keep) = joining();
+    assert!(task.join(Joining { vantage: other.clone(), ..second }));
+    let _events = task.offer(&other, Box::new(offer("t1")), place()).expect("offered");
+    let of = |epoch: i64| {
+        let report = Err("not read here".to_owned());
+        let done = Box::new(Done { report, attempt: String::new(), nonce: Vec::new() });
+        Heard::Result { task: "t1".to_owned(), epoch, done }
+    };
+    // Left behind by the agent that had this folder before: of an epoch before the first, or one that is still to come.
+    for epoch in [EPOCH - 1, EPOCH + 1, i64::MIN, i64::MAX] {
+        task.hear(&vantage(), of(epoch));
+        assert!(told.try_recv().is_err(), "{epoch}");
+    }
+    task.hear(&vantage(), of(EPOCH));
+    assert_eq!(told.try_recv().expect("a strike").vantage, vantage());
+}
+
 /// A session of a bench whose owner is not running.
 fn seated(task: &mut FleetTask) -> (Outgoing, Cut) {
     let (outgoing, told) = mpsc::channel(OUTGOING_MAX);
@@ -124,6 +173,7 @@ fn seated(task: &mut FleetTask) -> (Outgoing, Cut) {
     let stream = Outgoing::new(told, &cut);
     let joining = Joining {
         vantage: vantage(),
+        ticket: Ticket(0),
         epoch: EPOCH,
         certificate_sha256: CERTIFICATE,
         outgoing,
@@ -136,11 +186,11 @@ fn seated(task: &mut FleetTask) -> (Outgoing, Cut) {
 
 #[tokio::test]
 async fn what_waited_for_an_agent_is_not_told_after_it_was_cut() {
-    let Bench { fleet: _fleet, mut task, late: _late } = bench();
+    let Bench { fleet, mut task, late: _late } = bench();
     let (mut stream, cut) = seated(&mut task);
     let events = task.offer(&vantage(), Box::new(offer("t1")), place()).expect("offered");
     assert!(!cut.is_done());
-    task.cut(&[CERTIFICATE], "agent `ext` is banned: stolen");
+    task.cut(&vantage(), Vec::new(), "agent `ext` is banned: stolen");
     assert!(cut.is_done());
     // Welcome and offer are in the queue already.
     let first = stream.next().await.expect("its last word");
@@ -150,10 +200,41 @@ async fn what_waited_for_an_agent_is_not_told_after_it_was_cut() {
     assert!(stream.next().await.is_none());
     drop(events);
     let (again, _told) = joining();
-    assert!(!task.join(again), "nor does it come back");
-    task.uncut(&[CERTIFICATE]);
+    assert!(!task.join(again), "nor does a session begin that was asked for before");
     let (again, _told) = joining();
-    assert!(task.join(again), "unless it was a mistake");
+    let again = Joining { ticket: fleet.ticket(), ..again };
+    assert!(task.join(again), "whether a later one may, the store has said");
+}
+
+#[test]
+fn a_cut_is_of_the_agent_whatever_certificate_its_session_has() {
+    let Bench { fleet, mut task, late: _late } = bench();
+    let (_stream, cut) = seated(&mut task);
+    // Its successor joined, and is there already; the one before is asking.
+    task.cut(&vantage(), vec![CERTIFICATE], "replaced");
+    assert!(!cut.is_done(), "it was spared");
+    let (before, _told) = joining();
+    let before = Joining { certificate_sha256: [8; 32], epoch: EPOCH + 1, ..before };
+    assert!(!task.join(before));
+    task.cut(&VantageName::new("other").expect("a name"), Vec::new(), "banned");
+    assert!(!cut.is_done(), "another agent");
+    task.cut(&vantage(), vec![[9; 32]], "replaced");
+    assert!(cut.is_done() && fleet.view().connected.is_empty());
+}
+
+#[test]
+fn who_asked_before_a_cut_that_is_forgotten_asks_again() {
+    let Bench { fleet, mut task, late: _late } = bench();
+    let ticket = fleet.ticket();
+    task.cut(&vantage(), Vec::new(), "banned");
+    let later = fleet.ticket();
+    for _ in 0..CUT_MAX {
+        task.cut(&VantageName::new("other").expect("a name"), Vec::new(), "banned");
+    }
+    let (asked, _told) = joining();
+    assert!(!task.join(Joining { ticket, ..asked }));
+    let (asked, _told) = joining();
+    assert!(task.join(Joining { ticket: later, ..asked }), "all since then are known");
 }
 
 #[tokio::test]
@@ -170,7 +251,7 @@ async fn a_logon_that_was_begun_gets_no_go_after_the_ban() {
     fleet.hear(vantage(), EPOCH, Heard::Begin { task: "t1".to_owned(), begin }).await;
     let event = tokio::time::timeout(SOON, offered.events.recv()).await.expect("soon");
     assert!(matches!(event, Some(TaskEvent::Begun(_))));
-    fleet.cut(vec![CERTIFICATE], "banned").await;
+    fleet.cut(&vantage(), "banned").await;
     fleet.answer("t1", Box::new(Message::Go(wire::Go::default()))).await;
     assert!(matches!(offered.events.recv().await, Some(TaskEvent::Lost)));
     // What it says now is not heard: no event, no late result, no answer.

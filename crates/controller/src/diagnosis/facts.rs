@@ -45,8 +45,10 @@ impl Facts {
             start.accounts.push(account);
             budgets.insert(used.account.clone(), store.budget(&used.account).await?);
         }
+        let agents = store.agents().await?.into_iter();
+        // One that is banned will never look; it is as if nobody were there.
         let vantages: Vec<Vantage> =
-            store.agents().await?.into_iter().map(|it| it.vantage).collect();
+            agents.filter(|it| it.banned.is_none()).map(|it| it.vantage).collect();
         start.vantages.clone_from(&vantages);
         let now = SystemTime::now();
         let history = read_history(store, &target, now).await?;
@@ -178,7 +180,9 @@ pub(super) fn leave_history(evidence: &Evidence) -> Vec<PastRecord> {
     records
 }
 
-/// The vantages by name.
+/// The zones of the vantages by name.
 pub(super) fn zone_of(vantages: &[Vantage]) -> impl Fn(&VantageName) -> Option<Zone> {
-    move |name| vantages.iter().find(|it| it.name == *name).map(|it| it.zone)
+    let zones: BTreeMap<&VantageName, Zone> =
+        vantages.iter().map(|it| (&it.name, it.zone)).collect();
+    move |name| zones.get(name).copied()
 }

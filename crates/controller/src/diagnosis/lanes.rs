@@ -83,7 +83,7 @@ impl Run {
             let may_go = before.is_none_or(LogonEnd::is_accepted);
             asked.push(match &proposal.logon {
                 None => self.look(round, proposal).await,
-                Some(_) if may_go => self.log_on(round, proposal).await?,
+                Some(_) if may_go => Box::pin(self.log_on(round, proposal)).await?,
                 Some(logon) => {
                     let reason = "the logon before it was not accepted".to_owned();
                     let logon = LogonEnd::Held { account: logon.account.clone(), reason };

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::recall::recall;
+use super::recall::{is_unreadable, recall};
 use crate::agents::{Done, Fleet, LateResult, TaskPlace};
 use crate::reasons::chain;
 use crate::registry::read_id;
@@ -113,15 +113,17 @@ async fn meaning(
     if !logon.sent {
         return Ok(LogonResult::NotSent);
     }
-    let stored = store.diagnosis(&place.diagnosis).await?;
-    let target = read_id(&stored.target, "target", "targets", parallax_model::TargetId::new);
-    let Ok(target) = target else { return Ok(LogonResult::Unproven) };
-    let (recalled, _) = recall(store, &place.diagnosis, &target).await?;
-    let Some(recalled) = recalled.filter(|it| it.is_of_start) else {
-        // Read in the light of another target it could be taken for an acceptance.
-        return Ok(LogonResult::Unproven);
+    let at_start = match evidence_at_start(store, place).await {
+        // Its record can never be read again, so the result must not be sent again for that.
+        Err(error) if is_unreadable(&error) => {
+            warn!(error = chain(&error), diagnosis = %place.diagnosis, "what a diagnosis knew cannot be read");
+            None
+        }
+        read => read?,
     };
-    let evidence = with_report(recalled.evidence, place, report);
+    // Read in the light of another target it could be taken for an acceptance.
+    let Some(evidence) = at_start else { return Ok(LogonResult::Unproven) };
+    let evidence = with_report(evidence, place, report);
     Ok(match parallax_faults::classify(&evidence, &report.path, logon) {
         LogonOutcome::Accepted => LogonResult::Accepted,
         // Who could tell what spoke against an earlier proof has gone; so there is none.
@@ -129,6 +131,18 @@ async fn meaning(
         LogonOutcome::Unproven => LogonResult::Unproven,
         LogonOutcome::NotSent => LogonResult::NotSent,
     })
+}
+
+/// What the diagnosis knew. `None`: that is not on disk any more.
+async fn evidence_at_start(
+    store: &Store,
+    place: &TaskPlace,
+) -> Result<Option<Evidence>, StoreError> {
+    let stored = store.diagnosis(&place.diagnosis).await?;
+    let target = read_id(&stored.target, "target", "targets", parallax_model::TargetId::new);
+    let Ok(target) = target else { return Ok(None) };
+    let (recalled, _) = recall(store, &place.diagnosis, &target).await?;
+    Ok(recalled.filter(|it| it.is_of_start).map(|it| it.evidence))
 }
 
 /// The evidence with the report where its diagnosis missed it.

@@ -316,7 +316,7 @@ impl Coordinator {
         };
         self.shared.tracker.spawn(self.clone().see_through(ends, async move {
             let _slot = slot;
-            finish::run_to_the_end(run, journal_task, newest).await
+            Box::pin(finish::run_to_the_end(run, journal_task, newest)).await
         }));
     }
 

@@ -28,6 +28,11 @@ pub(super) struct Recalled {
     pub is_of_start: bool,
 }
 
+/// Whether it is the record that cannot be read, now and at any other time, and not the disk.
+pub(super) fn is_unreadable(error: &StoreError) -> bool {
+    matches!(error, StoreError::Undecodable { .. })
+}
+
 /// `None`: neither its start nor its target can be read any more; then only its rounds are left.
 pub(super) async fn recall(
     store: &Store,

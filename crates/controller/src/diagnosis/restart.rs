@@ -4,6 +4,7 @@
 //! Going on means: the same id, watchers attach again with their sequence number, paths that have no report are asked again.
 //!
 //! INVARIANT: a diagnosis for which the ledger knows a logon is never taken up, so no credential is dispatched twice.
+//! INVARIANT: a record that cannot be read ends its own diagnosis, and keeps no controller from starting.
 //! INVARIANT: whoever asks for an unfinished diagnosis after the start finds somebody working on it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,15 +13,16 @@ use std::time::{Duration, SystemTime};
 use parallax_faults::Language;
 use parallax_model::{AccountId, DiagnosisId, Evidence, PathId, Round, TargetId, VantageName};
 use parallax_store::{Budget, StoreError};
-use parallax_wire::{decode_duration, pb};
+use parallax_wire::{decode_duration, diagnosis_name, pb};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::facts::zone_of;
 use super::finish::end_diagnosis;
-use super::recall::{Recalled, recall};
+use super::recall::{Recalled, is_unreadable, recall};
 use super::run::{Next, Run};
 use super::{Begin, Coordinator};
+use crate::reasons::chain;
 use crate::registry::read_id;
 use crate::render;
 
@@ -28,6 +30,10 @@ use crate::render;
 const TIME_MIN: Duration = Duration::from_secs(10);
 /// How long the agents are waited for that a diagnosis needs next: they call again within a second or two.
 const AGENTS_WAIT: Duration = Duration::from_secs(15);
+/// Why a diagnosis was interrupted.
+const JUDGED: &str = "the controller restarted in the middle; what was on disk was judged";
+const UNREADABLE: &str =
+    "the controller restarted in the middle, and what was on disk cannot be read";
 
 /// What is known of an unfinished diagnosis.
 struct Unfinished {
@@ -41,35 +47,57 @@ impl Coordinator {
     /// Takes up what a process before left unfinished, or ends it as interrupted, in tasks of their own. Returns when every
     /// one of them is known to those who ask.
     pub(crate) async fn take_up_unfinished(&self) -> Result<(), StoreError> {
-        for message in self.shared.store.unfinished_diagnoses().await? {
-            let name = message.name.clone();
-            let id = read_id(&name, "name", "diagnoses", DiagnosisId::new);
-            let target = read_id(&message.target, "target", "targets", TargetId::new);
-            let (Ok(id), Ok(target)) = (id, target) else {
-                // The store would not have taken it.
-                warn!(diagnosis = name, "an unfinished diagnosis cannot be read");
-                continue;
-            };
-            let (recalled, rounds) = recall(&self.shared.store, &id, &target).await?;
-            let unfinished = Unfinished { id, message, recalled, rounds };
-            match self.begin_again(unfinished).await? {
-                Ok(begin) => match self.slot() {
-                    Ok(slot) => {
-                        info!(diagnosis = name, "a diagnosis goes on after a restart");
-                        self.start(*begin, slot);
-                    }
-                    Err(_full) => {
-                        let Begin { id, message, evidence, .. } = *begin;
-                        self.interrupt(id, message, Some(evidence), Vec::new());
-                    }
-                },
-                Err(it) => {
-                    info!(diagnosis = name, "a diagnosis was interrupted by a restart");
-                    let Unfinished { id, message, recalled, rounds } = *it;
-                    self.interrupt(id, message, recalled.map(|it| it.evidence), rounds);
+        for id in self.shared.store.unfinished_ids().await? {
+            match self.take_up_one(&id).await {
+                Err(error) if is_unreadable(&error) => {
+                    warn!(error = chain(&error), diagnosis = %id, "an unfinished diagnosis cannot be read; it ends as interrupted");
+                    self.end_unreadable(id).await?;
                 }
+                taken_up => taken_up?,
             }
         }
+        Ok(())
+    }
+
+    async fn take_up_one(&self, id: &DiagnosisId) -> Result<(), StoreError> {
+        let message = self.shared.store.diagnosis(id).await?;
+        let Ok(target) = read_id(&message.target, "target", "targets", TargetId::new) else {
+            // The store would not have taken it.
+            warn!(diagnosis = %id, "the target of an unfinished diagnosis cannot be read");
+            self.interrupt(id.clone(), message, None, Vec::new(), UNREADABLE);
+            return Ok(());
+        };
+        let (recalled, rounds) = recall(&self.shared.store, id, &target).await?;
+        let unfinished = Unfinished { id: id.clone(), message, recalled, rounds };
+        match self.begin_again(unfinished).await? {
+            Ok(begin) => match self.slot() {
+                Ok(slot) => {
+                    info!(diagnosis = %id, "a diagnosis goes on after a restart");
+                    self.start(*begin, slot);
+                }
+                Err(_full) => {
+                    let Begin { id, message, evidence, .. } = *begin;
+                    self.interrupt(id, message, Some(evidence), Vec::new(), JUDGED);
+                }
+            },
+            Err(it) => {
+                info!(diagnosis = %id, "a diagnosis was interrupted by a restart");
+                let Unfinished { id, message, recalled, rounds } = *it;
+                self.interrupt(id, message, recalled.map(|it| it.evidence), rounds, JUDGED);
+            }
+        }
+        Ok(())
+    }
+
+    /// Something of its record cannot be read; what of it can be is kept.
+    async fn end_unreadable(&self, id: DiagnosisId) -> Result<(), StoreError> {
+        let message = match self.shared.store.diagnosis(&id).await {
+            Err(error) if is_unreadable(&error) => {
+                pb::Diagnosis { name: diagnosis_name(&id), ..pb::Diagnosis::default() }
+            }
+            read => read?,
+        };
+        self.interrupt(id, message, None, Vec::new(), UNREADABLE);
         Ok(())
     }
 
@@ -117,15 +145,15 @@ impl Coordinator {
         mut message: pb::Diagnosis,
         evidence: Option<Evidence>,
         rounds: Vec<Round>,
+        reason: &'static str,
     ) {
         let (newest, entered) = self.enter(&id);
         let store = std::sync::Arc::clone(&self.shared.store);
         self.shared.tracker.spawn(self.clone().see_through(entered, async move {
             message.set_state(pb::diagnosis::State::Interrupted);
-            "the controller restarted in the middle; what was on disk was judged"
-                .clone_into(&mut message.state_reason);
+            reason.clone_into(&mut message.state_reason);
             let Some(evidence) = evidence else {
-                // Its target is gone meanwhile, so nothing can be judged.
+                // Its target is gone meanwhile, or its record cannot be read, so nothing can be judged.
                 message.rounds = rounds.iter().map(Into::into).collect();
                 let finished = store.finish_diagnosis(message).await?;
                 newest.send_replace(finished.event.sequence);

@@ -197,7 +197,10 @@ impl SimulatedController {
         let request = reservation(&proposed, &asked.path, &target, server, who);
         let attempt = match self.store.reserve(&request).await? {
             Ok(attempt) => attempt,
-            Err(refused) => return self.hold(asked, refused.to_string()),
+            Err(refused) => {
+                self.hold(asked, refused.to_string());
+                return Ok(());
+            }
         };
         let id = attempt.id.clone();
         self.notes.push(Note::Reserved { task: asked.task.clone(), attempt: id.clone() });
@@ -218,7 +221,8 @@ impl SimulatedController {
             Err(why) => {
                 self.store.void_unstarted(&id).await?;
                 self.write_down(&asked, Report::Silent(Silence::NoSession)).await?;
-                return self.hold(asked, not_offered(why).to_owned());
+                self.hold(asked, not_offered(why).to_owned());
+                return Ok(());
             }
         };
         let until = now + logon.limit();
@@ -330,9 +334,8 @@ impl SimulatedController {
         Ok(())
     }
 
-    fn hold(&mut self, asked: Asked, why: String) -> Result<(), StoreError> {
+    fn hold(&mut self, asked: Asked, why: String) {
         self.notes.push(Note::Held { task: asked.task, why });
-        Ok(())
     }
 
     async fn begin_round(&self, asked: &Asked) -> Result<(), StoreError> {

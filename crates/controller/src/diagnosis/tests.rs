@@ -153,6 +153,27 @@ async fn what_does_not_end_after_stop_is_dropped_and_left_to_the_next_start() {
 }
 
 #[tokio::test]
+async fn a_record_that_cannot_be_read_ends_alone_and_keeps_nobody_from_starting() {
+    let bench = bench().await;
+    let id = DiagnosisId::new("unreadable").expect("an id");
+    let diagnosis = pb::Diagnosis { target: "no target".to_owned(), ..pb::Diagnosis::default() };
+    bench.store.create_diagnosis(&id, diagnosis, None).await.expect("created");
+    let whole = DiagnosisId::new("whole").expect("an id");
+    let diagnosis = pb::Diagnosis { target: "targets/shop".to_owned(), ..pb::Diagnosis::default() };
+    bench.store.create_diagnosis(&whole, diagnosis, None).await.expect("created");
+    let next = next_start(&bench.store);
+    next.coordinator.take_up_unfinished().await.expect("it starts");
+    next.tracker.close();
+    tokio::time::timeout(SOON, next.tracker.wait()).await.expect("they end");
+    for (id, reason) in [(id, "cannot be read"), (whole, "was judged")] {
+        let ended = bench.store.diagnosis(&id).await.expect("it is there");
+        assert_eq!(ended.state(), pb::diagnosis::State::Interrupted);
+        assert!(ended.state_reason.contains(reason), "{}", ended.state_reason);
+    }
+    next.stop.cancel();
+}
+
+#[tokio::test]
 async fn a_late_report_that_cannot_be_read_is_kept_as_such() {
     let bench = bench().await;
     let id = DiagnosisId::new("late").expect("an id");

@@ -5,10 +5,24 @@
 //! INVARIANT: people and agents share no figure: each port has connections, handshakes and rates of its own.
 
 mod rates;
+mod seats;
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 pub(crate) use rates::Rates;
+pub(crate) use seats::Seats;
+
+/// What one holder of addresses has: an IPv4 address, or the /64 of an IPv6 one (RFC 6177), in which a host has as many
+/// addresses as it likes.
+pub(crate) fn network_of(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+    }
+}
 
 /// So many at once, and then one after each `every`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +47,18 @@ pub struct PortLimits {
     pub handshake: Duration,
     /// Handshakes under way at once; further peers wait in the kernel's queue.
     pub handshakes_max: usize,
+    /// Of one source address; its further peers wait until one of these is over, those of others do not.
+    pub handshakes_per_source: usize,
     /// Connections at once; further ones are closed as they come.
     pub connections_max: usize,
+    /// Of peers without the certificate of an agent.
+    pub strangers_max: usize,
+    /// Of those, from one source address.
+    pub strangers_per_source: usize,
+    /// With the certificate of one agent; its oldest makes room for a further one.
+    pub connections_per_agent: usize,
+    /// A connection without a call for so long is asked to end. `None`: never.
+    pub idle: Option<Duration>,
     /// A connection is asked to end after this ± 10 %. `None`: never.
     pub age: Option<Duration>,
     /// The same for a peer without the certificate of an agent.
@@ -79,6 +103,10 @@ pub struct AgentLimits {
     pub results: Rate,
     /// Everything but results.
     pub messages: Rate,
+    /// Sessions that it asks for.
+    pub sessions: Rate,
+    /// Certificates that it asks for.
+    pub renewals: Rate,
     /// An agent that is above its rate for so long without a pause loses its session.
     pub flood: Duration,
     /// Breaches within [`Self::strike_window`] after which an agent is banned.
@@ -100,7 +128,13 @@ impl Default for Limits {
         let api_port = PortLimits {
             handshake: Duration::from_secs(10),
             handshakes_max: 256,
+            handshakes_per_source: 128,
             connections_max: 1024,
+            // People come through one proxy, and agents do not come here.
+            strangers_max: 1024,
+            strangers_per_source: 1024,
+            connections_per_agent: 1024,
+            idle: None,
             age: Some(Duration::from_mins(30)),
             stranger_age: Some(Duration::from_mins(30)),
             grace: Duration::from_mins(1),
@@ -112,6 +146,11 @@ impl Default for Limits {
         };
         let agent_port = PortLimits {
             connections_max: 16_384,
+            strangers_max: 256,
+            strangers_per_source: 32,
+            // Its session, a renewal, and what a lost network left of those before.
+            connections_per_agent: 4,
+            idle: Some(Duration::from_mins(1)),
             // A session lasts; an agent is asked to leave by a message of its own.
             age: None,
             // It joins, and comes back with its certificate.
@@ -133,10 +172,27 @@ impl Default for Limits {
         let agents = AgentLimits {
             results: Rate::per_second(50, 200),
             messages: Rate::per_second(500, 1000),
+            sessions: Rate { every: Duration::from_secs(6), burst: 20 },
+            renewals: Rate { every: Duration::from_mins(1), burst: 5 },
             flood: Duration::from_mins(1),
             strikes_max: 3,
             strike_window: Duration::from_hours(1),
         };
         Self { api_port, agent_port, api, agents }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holder_has_one_key() {
+        let of = |text: &str| network_of(text.parse().expect("an address")).to_string();
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2:ffff::1"), of("2001:db8:1:2::"));
+        assert_ne!(of("2001:db8:1:3::1"), of("2001:db8:1:2::1"));
     }
 }

@@ -106,7 +106,7 @@ mod tests {
         let wait = rates.take(&"a").expect_err("the burst is spent");
         assert_eq!(wait, Duration::from_millis(100));
         assert_eq!(rates.take(&"b"), Ok(()), "another key has its own");
-        tokio::time::advance(wait - Duration::from_millis(1)).await;
+        tokio::time::advance(wait.saturating_sub(Duration::from_millis(1))).await;
         assert_eq!(rates.take(&"a"), Err(Duration::from_millis(1)));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(rates.take(&"a"), Ok(()));

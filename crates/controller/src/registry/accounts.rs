@@ -110,9 +110,11 @@ impl Registry {
     ) -> Result<pb::Account, Refusal> {
         let id = read_id(&request.name, "name", "accounts", AccountId::new)?;
         let reason = request.reason.trim();
-        if reason.is_empty() || reason.chars().count() > REASON_MAX {
-            let text =
-                format!("is required: what somebody looked at, in at most {REASON_MAX} characters");
+        let is_long = reason.chars().count() > REASON_MAX;
+        if reason.is_empty() || is_long || reason.chars().any(char::is_control) {
+            let text = format!(
+                "is required: what somebody looked at, 1 to {REASON_MAX} characters without control characters"
+            );
             return Err(Refusal::field("reason", text));
         }
         self.store.release(&id, &principal.name, reason).await?;

@@ -31,6 +31,8 @@ const REASON_MAX: usize = 500;
 const PAGE_SIZE: i32 = 100;
 /// How long a replaced session is worth a warning.
 const FLIP_SHOWN: Duration = Duration::from_hours(24);
+/// How long an agent that froze the ledger is named.
+const AHEAD_SHOWN: Duration = Duration::from_hours(7 * 24);
 
 #[derive(Clone, Debug)]
 pub(crate) struct FleetRegistry {
@@ -152,7 +154,7 @@ impl FleetRegistry {
         let is_long = reason.chars().count() > REASON_MAX;
         if reason.is_empty() || is_long || reason.chars().any(char::is_control) {
             let text = format!(
-                "is required: why, for those who come after, in at most {REASON_MAX} printable characters"
+                "is required: why, for those who come after, 1 to {REASON_MAX} characters without control characters"
             );
             return Err(Refusal::field("reason", text));
         }
@@ -179,30 +181,19 @@ impl FleetRegistry {
         .await
     }
 
-    /// Cuts first, so that nothing goes out between the commit and the cut; gives that up if there is no commit.
+    /// Cuts first, so that nothing goes out between the commit and the cut. If there is no commit, the agent comes back.
     async fn shut_out(
         &self,
         id: &VantageName,
         told: &str,
         commit: impl Future<Output = Result<AgentRecord, StoreError>>,
     ) -> Result<AgentRecord, Refusal> {
-        let before: Vec<_> = self.store.agent(id).await?.certificates().collect();
-        self.fleet.cut(before.clone(), told).await;
-        match commit.await {
-            Ok(record) => {
-                // One that was renewed meanwhile.
-                let later: Vec<_> =
-                    record.certificates().filter(|it| !before.contains(it)).collect();
-                if !later.is_empty() {
-                    self.fleet.cut(later, told).await;
-                }
-                Ok(record)
-            }
-            Err(error) => {
-                self.fleet.uncut(before).await;
-                Err(error.into())
-            }
-        }
+        self.store.agent(id).await?;
+        self.fleet.cut(id, told).await;
+        let record = commit.await?;
+        // One that came back in between, while the store still said yes.
+        self.fleet.cut(id, told).await;
+        Ok(record)
     }
 
     /// Changes one after another, each to its end.
@@ -289,6 +280,14 @@ fn warnings(record: &AgentRecord, view: &FleetView, now: SystemTime) -> Vec<Stri
     if flipped.is_some_and(|at| now.duration_since(*at).unwrap_or_default() < FLIP_SHOWN) {
         warnings.push(
             "a session was replaced within a minute by another with the same certificate: two machines may share it"
+                .to_owned(),
+        );
+    }
+    let ahead = view.ahead.get(&record.vantage.name);
+    if ahead.is_some_and(|at| now.duration_since(*at).unwrap_or_default() < AHEAD_SHOWN) {
+        warnings.push(
+            "it has seen a logon that the ledger does not know, and every account was frozen for it: either the database was put \
+             back, or this agent does not tell the truth"
                 .to_owned(),
         );
     }

@@ -5,13 +5,13 @@
 //! INVARIANT: nothing waits for room. What does not fit is refused at once, with the time after which to come back.
 //! INVARIANT: calls without a principal take no room from those with one.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::{ApiLimits, Rates};
+use crate::limits::{ApiLimits, Rates, network_of};
 use crate::permissions::{Class, Length};
 use crate::reasons::{Reason, Refusal};
 
@@ -96,29 +96,4 @@ pub(super) fn too_often(message: String, limit: &str, wait: Duration) -> Refusal
     Refusal::new(Reason::RateExceeded, format!("{message}; slow down")) //
         .with("limit", limit)
         .retry_after(wait)
-}
-
-/// What one holder of addresses has: an IPv4 address, or the /64 of an IPv6 one (RFC 6177).
-fn network_of(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_holder_has_one_key() {
-        let of = |text: &str| network_of(text.parse().expect("an address")).to_string();
-        assert_eq!(of("192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("2001:db8:1:2:ffff::1"), of("2001:db8:1:2::"));
-        assert_ne!(of("2001:db8:1:3::1"), of("2001:db8:1:2::1"));
-    }
 }

@@ -147,7 +147,8 @@ pub(crate) async fn watch_health(
             Ok(Err(error)) => warn!(error = chain(error), "the store does not answer"),
             Err(_) => warn!("the store does not answer in time"),
         }
-        let status = if matches!(answered, Ok(Ok(_))) {
+        // Nothing new is accepted while the disk is full.
+        let status = if matches!(answered, Ok(Ok(_))) && !store.is_short_of_room() {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing

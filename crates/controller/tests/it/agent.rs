@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
@@ -151,19 +152,43 @@ fn request(message: Say) -> wire::SessionRequest {
     wire::SessionRequest { message: Some(message) }
 }
 
-async fn connect(bed: &Bed, identity: Option<&Identity>) -> Channel {
-    let certified = identity.map(|it| {
-        let leaf = CertificateDer::from_pem_slice(it.certificate_pem.as_bytes()).expect("PEM");
-        (vec![leaf], PrivateKeyDer::from_pem_slice(it.key_pem.as_bytes()).expect("PEM"))
-    });
-    connect_as(bed, certified).await.expect("connected")
+type Certified = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn certified(identity: &Identity) -> Certified {
+    let leaf = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).expect("PEM");
+    (vec![leaf], PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).expect("PEM"))
+}
+
+pub(crate) async fn connect(bed: &Bed, identity: Option<&Identity>) -> Channel {
+    connect_as(bed, identity.map(certified)).await.expect("connected")
+}
+
+/// A connection to the agent port on which nothing is said yet.
+pub(crate) async fn tls(bed: &Bed, identity: Option<&Identity>) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(bed.agents).await.expect("connected");
+    let name = ServerName::try_from("localhost").expect("a name");
+    connector(bed, identity.map(certified)).connect(name, stream).await.expect("TLS")
 }
 
 /// A connection to the agent port that shows this certificate, or none. `Err`: the handshake failed.
 pub(crate) async fn connect_as(
     bed: &Bed,
-    certified: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    certified: Option<Certified>,
 ) -> Result<Channel, tonic::transport::Error> {
+    let (connector, address) = (connector(bed, certified), bed.agents);
+    let dial = tower::service_fn(move |_| {
+        let connector = connector.clone();
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            let name = ServerName::try_from("localhost").expect("a name");
+            connector.connect(name, stream).await.map(TokioIo::new)
+        }
+    });
+    let endpoint = Endpoint::from_static("https://localhost");
+    endpoint.connect_with_connector(dial).await
+}
+
+fn connector(bed: &Bed, certified: Option<Certified>) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(bed.authority()).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -176,15 +201,5 @@ pub(crate) async fn connect_as(
         None => config.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let (connector, address) = (TlsConnector::from(Arc::new(config)), bed.agents);
-    let dial = tower::service_fn(move |_| {
-        let connector = connector.clone();
-        async move {
-            let stream = TcpStream::connect(address).await?;
-            let name = ServerName::try_from("localhost").expect("a name");
-            connector.connect(name, stream).await.map(TokioIo::new)
-        }
-    });
-    let endpoint = Endpoint::from_static("https://localhost");
-    endpoint.connect_with_connector(dial).await
+    TlsConnector::from(Arc::new(config))
 }

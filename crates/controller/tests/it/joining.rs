@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parallax_auth::JoinToken;
-use parallax_model::Zone;
+use parallax_controller::Terms;
+use parallax_controller::limits::Rate;
+use parallax_model::{VantageName, Zone};
 use parallax_wire::pb;
 use parallax_wire::pb::agent::State;
 use parallax_wire::pb::link as wire;
@@ -76,7 +78,10 @@ async fn token(bed: &Bed, agent: &str, replace: bool) -> Result<JoinToken, Statu
 
 /// Waits out the limit of one attempt a second first.
 async fn enroll(bed: &Bed, token: &JoinToken) -> Result<Machine, Status> {
-    let key = KeyPair::generate().expect("a key");
+    enroll_with(bed, token, KeyPair::generate().expect("a key")).await
+}
+
+async fn enroll_with(bed: &Bed, token: &JoinToken, key: KeyPair) -> Result<Machine, Status> {
     let channel = connect_as(bed, None).await.expect("connected");
     loop {
         let request = wire::EnrollRequest {
@@ -236,18 +241,23 @@ async fn a_ban_in_the_middle_of_a_probe_leaves_silence_and_no_further_task() {
     ban(&bed, "agents/ext").await;
     // Its result crosses the ban: nobody hears it, nothing is acknowledged.
     agent.say_if_heard(Say::Result(agent.result(&offer, nothing_resolves()))).await;
-    let second = bed.begin("shop").await;
+    let second = pb::CreateDiagnosisRequest {
+        diagnosis: Some(pb::Diagnosis { target: "targets/shop".to_owned(), ..Default::default() }),
+        ..Default::default()
+    };
+    let refused = bed.diagnoses().await.create_diagnosis(second).await.expect_err("nobody is left");
+    assert_eq!(reason(&refused), "NO_VANTAGE");
     assert_eq!(told_until_cut(&mut agent).await, []);
-    for name in [diagnosis.name, second.name] {
-        let end = bed.end(&name).await;
-        let report = &end.rounds[0].reports[0].report;
-        assert!(matches!(report, Some(pb::path_report::Report::Silent(_))), "{report:?}");
-    }
+    let end = bed.end(&diagnosis.name).await;
+    let report = &end.rounds[0].reports[0].report;
+    assert!(matches!(report, Some(pb::path_report::Report::Silent(_))), "{report:?}");
 }
 
 #[tokio::test]
 async fn a_ban_against_an_agent_that_reconnects_all_the_time_holds() {
-    let bed = Arc::new(Bed::start(&[("ext", Zone::External)]).await);
+    let mut terms = Terms::default();
+    terms.limits.agents.sessions = Rate::per_second(1000, 1000);
+    let bed = Arc::new(Bed::start_on(terms, None, &[("ext", Zone::External)]).await);
     let racing = Arc::clone(&bed);
     let reconnecting = tokio::spawn(async move {
         let mut sessions = 0;
@@ -269,6 +279,88 @@ async fn a_ban_against_an_agent_that_reconnects_all_the_time_holds() {
     let mut last = last.expect("one");
     assert!(told_until_cut(&mut last).await.iter().all(|it| !matches!(it, Told::Offer(_))));
     assert!(bed.view.borrow().connected.is_empty());
+}
+
+/// An agent with a session that it began with a certificate which was renewed since, and whose successor is in use.
+async fn renewed_meanwhile(bed: &Bed) -> ScriptedAgent {
+    let made = token(bed, "ext", false).await.expect("made");
+    let machine = enroll(bed, &made).await.expect("joined");
+    let session = machine.session(bed).await.expect("a session");
+    let renewed = machine.renewed(bed).await.expect("renewed");
+    // The first use of the new one ends the one before; there are two more, so that nobody remembers the first.
+    let again = renewed.renewed(bed).await.expect("renewed");
+    again.renewed(bed).await.expect("renewed");
+    let name = VantageName::new("ext").expect("a name");
+    let record = bed.store.agent(&name).await.expect("there");
+    let first: [u8; 32] = Sha256::digest(&machine.chain[0]).into();
+    assert!(record.certificates().all(|it| it != first));
+    session
+}
+
+#[tokio::test]
+async fn a_ban_and_a_removal_cut_a_session_whose_certificate_was_renewed_since() {
+    for is_ban in [true, false] {
+        let bed = Bed::start(&[]).await;
+        let mut session = renewed_meanwhile(&bed).await;
+        if is_ban {
+            ban(&bed, "agents/ext").await;
+        } else {
+            let request = pb::DeleteAgentRequest { name: "agents/ext".to_owned() };
+            bed.fleet().await.delete_agent(request).await.expect("deleted");
+        }
+        assert!(bed.view.borrow().connected.is_empty());
+        assert_eq!(told_until_cut(&mut session).await, []);
+        bed.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_replaced_is_cut_with_whatever_certificate_and_its_successor_stays() {
+    let bed = Bed::start(&[]).await;
+    let mut session = renewed_meanwhile(&bed).await;
+    let made = token(&bed, "ext", true).await.expect("made");
+    let machine = enroll(&bed, &made).await.expect("joined in its place");
+    assert_eq!(told_until_cut(&mut session).await, []);
+    let successor = machine.session(&bed).await.expect("a session");
+    // Its answer was lost, it believes, and it asks again.
+    let key = KeyPair::from_pem(&machine.key.serialize_pem()).expect("a key");
+    enroll_with(&bed, &made, key).await.expect("the same answer");
+    successor.say(Say::Heartbeat(wire::Heartbeat {})).await;
+    assert_eq!(bed.view.borrow().connected.len(), 1);
+    drop(successor);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_banned_agent_is_no_vantage_of_a_diagnosis() {
+    let bed = Bed::start(&[("ext", Zone::External), ("other", Zone::External)]).await;
+    bed.target("shop", published(), Vec::new()).await;
+    ban(&bed, "agents/ext").await;
+    let mut other = bed.agent("other").await;
+    let diagnosis = bed.begin("shop").await;
+    let offer = other.accept().await;
+    other.report(&offer, nothing_resolves()).await;
+    let end = bed.end(&diagnosis.name).await;
+    let vantages: Vec<_> = end.rounds[0]
+        .reports
+        .iter()
+        .filter_map(|it| it.path.as_ref().map(|it| it.vantage.as_str()))
+        .collect();
+    assert_eq!(vantages, ["other"]);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_froze_the_ledger_is_named() {
+    let bed = Bed::start(&[("ext", Zone::External)]).await;
+    let hello = wire::Hello { protocol: 1, ledger_sequence: 7, ..wire::Hello::default() };
+    let said = tokio_stream::once(wire::SessionRequest { message: Some(Say::Hello(hello)) });
+    let channel = crate::agent::connect(&bed, Some(bed.identity("ext"))).await;
+    let session = AgentServiceClient::new(channel).session(said).await;
+    session.expect("it gets a session all the same");
+    let warnings = shown(&bed, "agents/ext").await.warnings;
+    assert!(warnings.iter().any(|it| it.contains("does not know")), "{warnings:?}");
+    bed.stop().await;
 }
 
 #[tokio::test]

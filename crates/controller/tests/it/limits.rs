@@ -7,6 +7,8 @@ use parallax_controller::token::TokenDigest;
 use parallax_controller::{Principal, Role, Terms};
 use parallax_model::Zone;
 use parallax_wire::pb;
+use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::agent_service_client::AgentServiceClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -153,7 +155,10 @@ async fn connections_are_asked_to_end_each_at_a_time_of_its_own() {
     let (first, last) = (lives[0], lives[lives.len() - 1]);
     assert!(first >= Duration::from_millis(1790), "{first:?}");
     assert!(last <= Duration::from_secs(4), "{last:?}");
-    assert!(last - first >= Duration::from_millis(20), "together: {first:?} to {last:?}");
+    assert!(
+        last.saturating_sub(first) >= Duration::from_millis(20),
+        "together: {first:?} to {last:?}"
+    );
     // A stream that goes on holds the connection for the grace alone.
     let mut health = HealthClient::new(bed.channel().await);
     let begun = Instant::now();
@@ -210,7 +215,8 @@ async fn who_says_nothing_is_closed_and_a_full_port_takes_nobody() {
         loop {
             let mut stream = TcpStream::connect(bed.api).await.expect("connected");
             let mut frame = [0; 9];
-            if stream.write_all(PREFACE).await.is_ok() && stream.read_exact(&mut frame).await.is_ok()
+            if stream.write_all(PREFACE).await.is_ok()
+                && stream.read_exact(&mut frame).await.is_ok()
             {
                 break;
             }
@@ -332,4 +338,55 @@ async fn deadlines_end_calls_in_time_and_cancelled_calls_leave_nothing_behind() 
     let waited = tokio::time::timeout(Duration::from_secs(1), left).await;
     assert!(waited.is_ok(), "{} tasks before, {} a second after", before, alive());
     drop(client);
+}
+
+#[tokio::test]
+async fn strangers_take_no_connection_from_agents() {
+    let mut terms = Terms::default();
+    terms.limits.agent_port.connections_max = 8;
+    terms.limits.agent_port.strangers_max = 4;
+    terms.limits.agent_port.strangers_per_source = 3;
+    let bed = Bed::start_on(terms, None, &[("ext", Zone::External)]).await;
+    let asks = async |channel: &tonic::transport::Channel| {
+        let mut client = AgentServiceClient::new(channel.clone());
+        let asked = client.renew(wire::RenewRequest::default());
+        let asked = tokio::time::timeout(SOON, asked).await.expect("an answer or an end");
+        asked.expect_err("refused").code()
+    };
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let channel = crate::agent::connect(&bed, None).await;
+        assert_eq!(asks(&channel).await, Code::Unauthenticated, "heard, and refused");
+        held.push(channel);
+    }
+    let fourth = crate::agent::connect_as(&bed, None).await;
+    if let Ok(fourth) = fourth {
+        assert_ne!(asks(&fourth).await, Code::Unauthenticated, "it is not even heard");
+    }
+    drop(bed.agent("ext").await);
+    drop(held);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_without_a_call_ends_and_one_with_a_session_does_not() {
+    let mut terms = Terms::default();
+    terms.limits.agent_port.idle = Some(Duration::from_millis(600));
+    // This peer does not say that it understood.
+    terms.limits.agent_port.grace = Duration::from_millis(200);
+    let bed = Bed::start_on(terms, None, &[("ext", Zone::External), ("dmz", Zone::Dmz)]).await;
+    let session = bed.agent("dmz").await;
+    let identity = bed.identity("ext");
+    let mut idle = crate::agent::tls(&bed, Some(identity)).await;
+    idle.write_all(PREFACE).await.expect("sent");
+    let begun = Instant::now();
+    let mut read = [0; 256];
+    let ended = async { while matches!(idle.read(&mut read).await, Ok(1..)) {} };
+    tokio::time::timeout(SOON, ended).await.expect("it is ended");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(550), "{took:?}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(bed.view.borrow().connected.len(), 1, "a session is a call");
+    drop(session);
+    bed.stop().await;
 }

@@ -7,6 +7,7 @@ use parallax_controller::limits::Rate;
 use parallax_model::{DiagnosisId, Zone};
 use parallax_wire::pb;
 use parallax_wire::pb::link as wire;
+use parallax_wire::pb::link::agent_service_client::AgentServiceClient;
 use parallax_wire::pb::link::session_request::Message as Say;
 use parallax_wire::pb::link::session_response::Message as Told;
 use tokio::time::Instant;
@@ -19,6 +20,7 @@ use crate::bed::{Bed, SOON, published};
 fn lenient() -> Terms {
     let mut terms = Terms::default();
     terms.limits.agents.strikes_max = 100_000;
+    terms.limits.agents.sessions = Rate::per_second(100, 100);
     terms
 }
 
@@ -63,6 +65,8 @@ async fn fields_beyond_their_bounds_end_the_session() {
         ("progress", Say::Progress(wire::Progress { task: long.clone(), ..Default::default() })),
         ("a short nonce", begin("t".to_owned(), 15, 32)),
         ("a long nonce", begin("t".to_owned(), 17, 32)),
+        ("begin nothing", begin(String::new(), 16, 32)),
+        ("a begin's task", begin(long.clone(), 16, 32)),
         ("no key", begin("t".to_owned(), 16, 0)),
         ("a huge key", begin("t".to_owned(), 16, 100_000)),
         ("a result's task", result(&long, "", 0)),
@@ -97,6 +101,7 @@ fn seen(change: impl FnOnce(&mut pb::Sight)) -> pb::path_report::Report {
     pb::path_report::Report::Seen(sight)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields of messages are")]
 fn duration(seconds: i64, nanos: i32) -> Option<pbjson_types::Duration> {
     Some(pbjson_types::Duration { seconds, nanos })
 }
@@ -120,7 +125,10 @@ fn nonsense() -> Vec<(&'static str, Option<pb::path_report::Report>)> {
         ("nothing at all", None),
         ("an empty sight", Some(seen(|_| {}))),
         ("10^4 looks", Some(seen(|it| it.observations = vec![observation]))),
-        ("10^4 observations", Some(seen(|it| it.observations = vec![Default::default(); 10_000]))),
+        (
+            "10^4 observations",
+            Some(seen(|it| it.observations = vec![pb::Observation::default(); 10_000])),
+        ),
         ("10^4 names", Some(resolved(|it| it.cname_chain = vec!["a".to_owned(); 10_000]))),
         ("10^4 addresses", Some(resolved(|it| it.addresses = vec!["::1".to_owned(); 10_000]))),
         ("no address", Some(resolved(|it| it.addresses = vec!["nowhere".to_owned()]))),
@@ -242,5 +250,36 @@ async fn an_agent_above_its_rate_is_slowed_down_and_a_flood_ends_its_session() {
     let flood = async { while agent.try_say(Say::Heartbeat(wire::Heartbeat {})).await {} };
     let ended = tokio::time::timeout(SOON, flood).await;
     assert!(ended.is_ok(), "a flood without a pause ends the session");
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_asks_for_so_many_sessions_and_certificates() {
+    let bed = Bed::start(&[("ext", Zone::External), ("dmz", Zone::Dmz)]).await;
+    let channel = crate::agent::connect(&bed, Some(bed.identity("ext"))).await;
+    let mut client = AgentServiceClient::new(channel);
+    let mut codes = Vec::new();
+    for _ in 0..6 {
+        // What it sends is no request; it is counted all the same.
+        let renewed = client.renew(wire::RenewRequest::default()).await;
+        codes.push(renewed.expect_err("no request").code());
+    }
+    assert_eq!(codes[..5], [Code::InvalidArgument; 5]);
+    assert_eq!(codes[5], Code::ResourceExhausted);
+    let mut sessions = 0;
+    let refused = loop {
+        match ScriptedAgent::join(&bed, Some(bed.identity("ext"))).await {
+            Ok(_) => sessions += 1,
+            Err(status) => break status,
+        }
+        assert!(sessions < 40, "no end of it");
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains("wait"), "{refused}");
+    assert!(
+        sessions >= 10,
+        "an agent that comes back now and then is not kept waiting: {sessions}"
+    );
+    drop(bed.agent("dmz").await);
     bed.stop().await;
 }

@@ -121,7 +121,7 @@ async fn what_is_out_of_turn_ends_the_session() {
         nonce: vec![7; 16],
         attempt: "a".to_owned(),
         public_key: vec![7; 32],
-        ..wire::Begin::default()
+        task: "none".to_owned(),
     };
     agent.say(Say::Begin(begin)).await;
     assert!(matches!(agent.next().await, Some(Told::Deny(it)) if it.nonce == [7; 16]));

@@ -49,7 +49,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
                 at_most: Standing::Likely,
                 role: spot.map_or(Role::Cas, |it| it.endpoint.role),
                 explains: Explains {
-                    paths: Vec::new(),
+                    paths: [].into(),
                     stages: &[Stage::Logon],
                     logons_of: Some((account.id.clone(), Vec::new())),
                 },

@@ -58,7 +58,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
             at_most: Standing::Confirmed,
             role: Role::External,
             explains: Explains {
-                paths: Vec::new(),
+                paths: [].into(),
                 stages: &[Stage::Logon],
                 logons_of: Some((account.id.clone(), Vec::new())),
             },

@@ -71,7 +71,7 @@ impl<'a, 'e> Legacy<'a, 'e> {
             at_most: Standing::Confirmed,
             role: Role::Backend,
             explains: Explains {
-                paths: Vec::new(),
+                paths: [].into(),
                 stages: &[Stage::Logon],
                 logons_of: Some((self.account.id.clone(), Vec::new())),
             },

@@ -16,7 +16,11 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{Answer, FaultId, Generation, Look, Need, Role, Standing, TextPlace};
+use std::collections::BTreeMap;
+
+use parallax_model::{
+    Answer, EndpointName, FaultId, Generation, Look, Need, Role, Standing, TextPlace,
+};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
@@ -24,7 +28,7 @@ use crate::claims::{unanswered, works_further_in};
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
 use crate::responder;
-use crate::seen::{Seen, Spot};
+use crate::seen::{Met, Seen, Spot};
 use crate::words;
 
 /// Parts of a `Location` that lead to somebody's logon page rather than to a portal.
@@ -52,6 +56,12 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
+    let mut told = Told::new();
+    for spot in seen.with_role(Role::External) {
+        if let Some(found) = spot.answer(&Look::IMPOSSIBLE_USER) {
+            told.entry(&spot.endpoint.name).or_insert(found);
+        }
+    }
     seen.with_role(Role::External)
         .filter(|spot| responder::generation(seen, spot.endpoint) != Some(Generation::Online))
         .map(|spot| {
@@ -63,7 +73,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
                     refused(spot, &Look::GET),
                     another_path_is_served(spot),
                 ]),
-                firmer: all([works_further_in(seen, spot), also_with_a_credential(seen, spot)]),
+                firmer: all([works_further_in(seen, spot), also_with_a_credential(&told, spot)]),
                 at_most: if is_redirect(spot) { Standing::Likely } else { Standing::Confirmed },
                 role: Role::External,
                 explains: Explains::path(spot.path, &[Stage::Anonymous, Stage::Logon]),
@@ -114,12 +124,13 @@ fn is_served(owa: &Answer, spot: &Spot<'_>) -> bool {
     matches!(owa.status, 200 | 301 | 302 | 307 | 401 | 440) && !same_redirect
 }
 
+/// What a user name that cannot exist was told, by endpoint.
+type Told<'e> = BTreeMap<&'e EndpointName, (Met<'e>, &'e Answer)>;
+
 /// A user name that cannot exist is refused in the same way: it is the path that is closed, not the anonymous request. It
 /// is asked once per endpoint, so what one vantage was told counts for all of them.
-fn also_with_a_credential(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
-    let mut same_endpoint =
-        seen.with_role(Role::External).filter(|it| it.endpoint.name == spot.endpoint.name);
-    match same_endpoint.find_map(|it| it.answer(&Look::IMPOSSIBLE_USER)) {
+fn also_with_a_credential(told: &Told<'_>, spot: &Spot<'_>) -> Claim {
+    match told.get(&spot.endpoint.name) {
         Some((met, answer)) if is_refusal(answer) => Claim::holds(met.reference()),
         Some((met, _)) => Claim::fails(met.reference()),
         None => Claim::unknown(Need::Look { path: spot.path.clone(), look: Look::IMPOSSIBLE_USER }),

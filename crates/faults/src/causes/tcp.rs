@@ -2,7 +2,8 @@
 //! and who gets through.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use parallax_model::{
     EvidenceRef, Need, Observation, PathId, Role, Standing, TcpFailure, TextPlace, Zone,
@@ -27,6 +28,8 @@ pub(super) fn cases(
         .with_role(Role::External)
         .filter(|spot| seen.outermost_zone(spot.endpoint) == Some(spot.vantage.zone));
     let nodes = seen.with_role(Role::Cas).filter(|spot| spot.vantage.zone >= Zone::Internal);
+    let others = Others::of(seen, also_when_refused_inside);
+    let mut same = BTreeMap::new();
     published
         .chain(nodes)
         .filter(|spot| spot.endpoint.port == 443)
@@ -36,18 +39,18 @@ pub(super) fn cases(
                 must: all([
                     fails_here,
                     is_meant_address(spot),
-                    somebody_may_get_through(seen, spot, also_when_refused_inside),
+                    others.somebody_may_get_through(spot),
                 ]),
                 firmer: all([
-                    another_opens(seen, spot, also_when_refused_inside),
-                    not_another_address(seen, spot),
+                    others.another_opens(spot),
+                    others.not_another_address(spot),
                     no_address_opens(spot),
                     from_outside(spot),
                 ]),
                 at_most: Standing::Confirmed,
                 role: spot.endpoint.role,
                 explains: Explains {
-                    paths: same_failure(seen, spot, is_failure),
+                    paths: same_failure(seen, spot, is_failure, &mut same),
                     stages: &[Stage::Tcp],
                     logons_of: None,
                 },
@@ -57,7 +60,8 @@ pub(super) fn cases(
                         (TextPlace::Seen, seen_words(spot)),
                         (TextPlace::Expected, expected.to_owned()),
                     ],
-                    opener(seen, spot)
+                    others
+                        .opener(spot)
                         .map(|it| vec![(TextPlace::Elsewhere, it.vantage.name.to_string())])
                         .unwrap_or_default(),
                 ]),
@@ -113,23 +117,29 @@ fn some_address(spot: &Spot<'_>, is_failure: fn(&TcpFailure) -> bool) -> Claim {
     }))
 }
 
-/// Every path that meets the same end at one of the same addresses.
+/// Every path that meets the same end at one of the same addresses; `known` are those that were found already.
 fn same_failure(
     seen: &Seen<'_>,
     spot: &Spot<'_>,
     is_failure: fn(&TcpFailure) -> bool,
-) -> Vec<PathId> {
+    known: &mut BTreeMap<Vec<SocketAddr>, Rc<[PathId]>>,
+) -> Rc<[PathId]> {
     let failed = |observation: &Observation| observation.tcp.failed().is_some_and(is_failure);
     let observations = spot.observations().into_iter().map(|(_, it)| it);
     let here: Vec<SocketAddr> = observations.filter(|it| failed(it)).map(|it| it.address).collect();
     if here.is_empty() {
-        return vec![spot.path.clone()];
+        return Rc::from([spot.path.clone()]);
     }
+    if let Some(paths) = known.get(&here) {
+        return Rc::clone(paths);
+    }
+    // This path is among them.
     let is_same = |it: &&Spot<'_>| {
-        let met_there = |it: &Observation| failed(it) && here.contains(&it.address);
-        it.path == spot.path || it.observations().iter().any(|(_, it)| met_there(it))
+        it.observations().iter().any(|(_, it)| failed(it) && here.contains(&it.address))
     };
-    seen.fronts().filter(is_same).map(|it| it.path.clone()).collect()
+    let paths: Rc<[PathId]> = seen.fronts().filter(is_same).map(|it| it.path.clone()).collect();
+    known.insert(here, Rc::clone(&paths));
+    paths
 }
 
 /// All addresses of the name behave alike. One address of several is likely its own box, or a record that should go.
@@ -141,66 +151,101 @@ fn no_address_opens(spot: &Spot<'_>) -> Claim {
     }
 }
 
-fn opener<'a, 'e>(seen: &'a Seen<'e>, outer: &Spot<'e>) -> Option<&'a Spot<'e>> {
-    seen.fronts().filter(|it| it.path != outer.path).find(|it| {
-        it.observations().iter().any(|(_, observation)| observation.tcp.done().is_some())
+/// What the other paths to a front came to. Each path asks for it, so it is found once; of those that would do, the first two are
+/// enough for any path to find one that is not itself.
+struct Others<'a, 'e> {
+    /// They have an observation.
+    looked: Vec<&'a Spot<'e>>,
+    /// One of their addresses opens.
+    open: Vec<&'a Spot<'e>>,
+    /// They looked at port 443.
+    looked_443: Vec<&'a Spot<'e>>,
+    /// It opens there, or is refused where that tells as much.
+    let_through: Vec<(&'a Spot<'e>, EvidenceRef)>,
+    /// Paths from outside or the DMZ to a published name that open, with what it resolves to. All of them.
+    outer: Vec<(&'a Spot<'e>, Vec<IpAddr>)>,
+}
+
+const ENOUGH: usize = 2;
+
+impl<'a, 'e> Others<'a, 'e> {
+    fn of(seen: &'a Seen<'e>, also_when_refused: bool) -> Self {
+        let looked = || seen.fronts().filter(|it| !it.observations().is_empty());
+        let opens =
+            |it: &&Spot<'_>| it.observations().iter().any(|(_, it)| it.tcp.done().is_some());
+        let at_443 = || looked().filter(|it| it.endpoint.port == 443);
+        let outer = seen.with_role(Role::External).filter(|it| it.vantage.zone <= Zone::Dmz);
+        Self {
+            looked: looked().take(ENOUGH).collect(),
+            open: looked().filter(opens).take(ENOUGH).collect(),
+            looked_443: at_443().take(ENOUGH).collect(),
+            let_through: at_443()
+                .filter_map(|it| Some((it, lets_through(it, also_when_refused)?)))
+                .take(ENOUGH)
+                .collect(),
+            outer: outer
+                .filter(opens)
+                .map(|it| (it, it.resolved()))
+                .filter(|(_, addresses)| !addresses.is_empty())
+                .collect(),
+        }
+    }
+
+    fn opener(&self, outer: &Spot<'_>) -> Option<&'a Spot<'e>> {
+        self.open.iter().copied().find(|it| it.path != outer.path)
+    }
+
+    /// Somebody gets a TCP connection to the service, so it is not merely switched off.
+    fn another_opens(&self, outer: &Spot<'_>) -> Claim {
+        if let Some((_, reference)) = self.let_through.iter().find(|(it, _)| it.path != outer.path)
+        {
+            return Claim::holds(reference.clone());
+        }
+        if self.looked_443.iter().any(|it| it.path != outer.path) {
+            Claim::undecidable()
+        } else {
+            Claim::unknown(other_side(outer))
+        }
+    }
+
+    /// Others looked and nobody got through: the machine may be switched off, and no firewall is accused. Nobody else having
+    /// looked leaves it likely.
+    fn somebody_may_get_through(&self, outer: &Spot<'_>) -> Claim {
+        let others_looked = self.looked.iter().any(|it| it.path != outer.path);
+        if others_looked { self.another_opens(outer) } else { Claim::given() }
+    }
+
+    /// A vantage in the DMZ resolves the same name to another address that opens: then the record outside may be stale, and
+    /// nobody can tell from here. The declared addresses settle it.
+    fn not_another_address(&self, outer: &Spot<'_>) -> Claim {
+        if outer.endpoint.connect.is_some() || !outer.endpoint.published_on.is_empty() {
+            return Claim::given();
+        }
+        let mine = outer.resolved();
+        let is_other = |(it, addresses): &&(&Spot<'_>, Vec<IpAddr>)| {
+            it.endpoint.name == outer.endpoint.name
+                && it.path != outer.path
+                && addresses.iter().all(|address| !mine.contains(address))
+        };
+        match self.outer.iter().find(is_other) {
+            Some(_) => Claim::unknown(Need::Declared {
+                what: "published_on: the addresses the name is published on",
+            }),
+            None => Claim::given(),
+        }
+    }
+}
+
+/// The first address along this path that opens, or is refused where that tells as much.
+fn lets_through(spot: &Spot<'_>, also_when_refused: bool) -> Option<EvidenceRef> {
+    spot.observations().into_iter().find_map(|(round, observation)| {
+        let words = match observation.tcp.failed() {
+            None if observation.tcp.done().is_some() => "TCP 443 opens",
+            Some(TcpFailure::Refused) if also_when_refused => "connection refused",
+            Some(_) | None => return None,
+        };
+        Some(spot.reference(round, Some(observation.address.ip()), words))
     })
-}
-
-/// Somebody gets a TCP connection to the service, so it is not merely switched off.
-fn another_opens(seen: &Seen<'_>, outer: &Spot<'_>, also_when_refused: bool) -> Claim {
-    let mut others = seen
-        .fronts()
-        .filter(|it| it.path != outer.path && it.endpoint.port == 443)
-        .flat_map(|it| it.observations().into_iter().map(move |found| (it, found)))
-        .map(|(it, (round, observation))| {
-            let address = Some(observation.address.ip());
-            match observation.tcp.failed() {
-                None if observation.tcp.done().is_some() => {
-                    Claim::holds(it.reference(round, address, "TCP 443 opens"))
-                }
-                Some(TcpFailure::Refused) if also_when_refused => {
-                    Claim::holds(it.reference(round, address, "connection refused"))
-                }
-                Some(_) | None => Claim::undecidable(),
-            }
-        })
-        .peekable();
-    if others.peek().is_none() {
-        return Claim::unknown(other_side(outer));
-    }
-    any(others)
-}
-
-/// Others looked and nobody got through: the machine may be switched off, and no firewall is accused. Nobody else having
-/// looked leaves it likely.
-fn somebody_may_get_through(seen: &Seen<'_>, outer: &Spot<'_>, also_when_refused: bool) -> Claim {
-    let others_looked =
-        seen.fronts().any(|it| it.path != outer.path && !it.observations().is_empty());
-    if others_looked { another_opens(seen, outer, also_when_refused) } else { Claim::given() }
-}
-
-/// A vantage in the DMZ resolves the same name to another address that opens: then the record outside may be stale, and
-/// nobody can tell from here. The declared addresses settle it.
-fn not_another_address(seen: &Seen<'_>, outer: &Spot<'_>) -> Claim {
-    if outer.endpoint.connect.is_some() || !outer.endpoint.published_on.is_empty() {
-        return Claim::given();
-    }
-    let mine = outer.resolved();
-    let other = seen.with_role(Role::External).find(|it| {
-        it.endpoint.name == outer.endpoint.name
-            && it.vantage.zone <= Zone::Dmz
-            && it.path != outer.path
-            && !it.resolved().is_empty()
-            && it.resolved().iter().all(|address| !mine.contains(address))
-            && it.observations().iter().any(|(_, observation)| observation.tcp.done().is_some())
-    });
-    match other {
-        Some(_) => Claim::unknown(Need::Declared {
-            what: "published_on: the addresses the name is published on",
-        }),
-        None => Claim::given(),
-    }
 }
 
 /// Seen from where clients are; an inner look at a published name may fail for reasons of its own.

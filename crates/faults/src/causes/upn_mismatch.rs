@@ -90,7 +90,7 @@ fn case<'e>(
         at_most: Standing::Confirmed,
         role: Role::Cas,
         explains: Explains {
-            paths: Vec::new(),
+            paths: [].into(),
             stages: &[Stage::Logon],
             logons_of: Some((account.id.clone(), vec![name.form])),
         },

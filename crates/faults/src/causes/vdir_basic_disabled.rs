@@ -15,7 +15,9 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{FaultId, Generation, Look, Role, Scheme, Standing, TextPlace};
+use std::rc::Rc;
+
+use parallax_model::{FaultId, Generation, Look, PathId, Role, Scheme, Standing, TextPlace};
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
@@ -54,10 +56,18 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         asked.into_iter().filter(|it| it.answer(&Look::OPTIONS).is_some()).collect();
     let nodes_agree =
         answering.iter().all(|it| has_no_basic(it)) || !answering.iter().any(|it| has_no_basic(it));
-    answering.iter().map(|spot| case(seen, spot, nodes_answer, nodes_agree)).collect()
+    let without: Rc<[PathId]> =
+        seen.fronts().filter(|it| has_no_basic(it)).map(|it| it.path.clone()).collect();
+    answering.iter().map(|spot| case(&without, spot, nodes_answer, nodes_agree)).collect()
 }
 
-fn case(seen: &Seen<'_>, spot: &Spot<'_>, is_dialled_directly: bool, nodes_agree: bool) -> Case {
+/// `without`: every path along which no Basic is offered.
+fn case(
+    without: &Rc<[PathId]>,
+    spot: &Spot<'_>,
+    is_dialled_directly: bool,
+    nodes_agree: bool,
+) -> Case {
     let offered = spot
         .answer(&Look::OPTIONS)
         .map(|(_, it)| words::schemes(&it.challenges))
@@ -70,7 +80,7 @@ fn case(seen: &Seen<'_>, spot: &Spot<'_>, is_dialled_directly: bool, nodes_agree
         role: Role::Cas,
         // Only the same answer is explained by it; a proxy's own 403 or 405 is another matter.
         explains: Explains {
-            paths: seen.fronts().filter(|it| has_no_basic(it)).map(|it| it.path.clone()).collect(),
+            paths: Rc::clone(without),
             stages: &[Stage::Anonymous, Stage::Logon],
             logons_of: None,
         },

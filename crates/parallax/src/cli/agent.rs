@@ -97,6 +97,8 @@ pub(crate) struct AgentJoinArguments {
     #[arg(long = "host", value_name = "NAME")]
     pub hosts: Vec<String>,
     /// Take the place of the agent that joined in this folder before
+    ///
+    /// Its policy stays. Its results stay if it is the same agent with the same controller; else they are set aside.
     #[arg(long)]
     pub replace: bool,
 }

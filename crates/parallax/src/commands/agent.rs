@@ -134,9 +134,11 @@ fn not_joined(error: &JoinError) -> Failure {
         JoinError::Trouble(_) | JoinError::Key(_) => {
             Failure::unavailable("this agent did not join; nothing was written").because(error)
         }
-        JoinError::Wrong { .. } | JoinError::Used { .. } | JoinError::Folder { .. } => {
+        JoinError::Wrong { .. } | JoinError::Used { .. } | JoinError::Running { .. } => {
             Failure::usage("this agent did not join; nothing was written").because(error)
         }
+        // Perhaps in the middle; then the agent says so when it starts.
+        JoinError::Folder { .. } => Failure::usage("this agent did not join").because(error),
     }
 }
 

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parallax_controller::authority::Authority;
-use parallax_controller::check::check;
+use parallax_controller::authority::{
+    AUTHORITY_FILE, AUTHORITY_KEY_FILE, Authority, AuthorityError,
+};
+use parallax_controller::check::{check, writable_by_others};
 use parallax_controller::init::{InitRequest, init};
 use parallax_controller::settings::{ApiSecurity, ControllerSettings, WrittenSettings};
 use parallax_controller::token::{TOKEN_FILE, TokenDigest};
@@ -93,16 +95,21 @@ async fn run_controller(
     settings: ControllerSettings,
     stop: CancellationToken,
 ) -> Result<ExitCode, Failure> {
-    let unprepared = |error: &dyn std::error::Error| {
-        let folder = settings.data_folder.display();
-        Failure::usage("the data folder is not ready for a controller")
-            .because(error)
-            .hint(format!("Make it ready once: parallax controller init --data-folder {folder}"))
+    let folder = &settings.data_folder;
+    if let Some(mode) = writable_by_others(folder) {
+        let text = format!("others can write to the data folder (mode {mode:04o})");
+        return Err(Failure::usage(text).hint(format!("chmod 0700 {}", folder.display())));
+    }
+    let unprepared = |error: AuthorityError| {
+        let hint = repair(&error, folder, &settings.token_file);
+        let failure =
+            Failure::usage("the data folder is not ready for a controller").because(&error);
+        failure.hint(hint)
     };
-    let authority = Authority::open(&settings.data_folder).map_err(|error| unprepared(&error))?;
-    let token = TokenDigest::read(&settings.token_file).map_err(|error| unprepared(&error))?;
+    let authority = Authority::open(folder).map_err(unprepared)?;
+    let token = TokenDigest::read(&settings.token_file).map_err(unprepared)?;
     let api_identity = read_api_identity(&settings.api_security)?;
-    let store = open_store(&settings.data_folder, STORE_WAIT).await?;
+    let store = open_store(folder, STORE_WAIT).await?;
     let store = Arc::new(store);
     let api_listener = bind("api_listen", settings.api_listen).await?;
     let agent_listener = bind("agent_listen", settings.agent_listen).await?;
@@ -126,6 +133,30 @@ async fn run_controller(
     }
     served.map_err(|error| Failure::unavailable("the controller stopped").because(&error))?;
     Ok(ExitCode::Healthy)
+}
+
+/// What makes a data folder usable that is not.
+fn repair(error: &AuthorityError, folder: &Path, token_file: &Path) -> String {
+    let mut init = format!("parallax controller init --data-folder {}", folder.display());
+    if token_file != folder.join(TOKEN_FILE) {
+        init = format!("{init} --token-file {}", token_file.display());
+    }
+    let path = match error {
+        AuthorityError::Exposed { path, .. } => return format!("chmod 0600 {}", path.display()),
+        AuthorityError::Unreadable { path } | AuthorityError::File { path, .. } => path,
+        AuthorityError::Exists { .. }
+        | AuthorityError::Certificate(_)
+        | AuthorityError::Name { .. } => return format!("Make it ready once: {init}"),
+    };
+    let shown = path.display();
+    if path.as_path() == token_file && path.exists() {
+        return format!("Make a new token: rm {shown}; {init}");
+    }
+    let is_there = |file: &str| folder.join(file).exists();
+    if path.as_path() != token_file && (is_there(AUTHORITY_FILE) || is_there(AUTHORITY_KEY_FILE)) {
+        return format!("Put {shown} back from a backup, for the agents trust no other one.");
+    }
+    format!("Make it ready once: {init}")
 }
 
 async fn bind(field: &str, address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
@@ -169,8 +200,10 @@ fn make_ready(arguments: &ControllerInitArguments, screen: &Screen) -> Result<Ex
         token_file: arguments.token_file.clone().unwrap_or_else(|| folder.join(TOKEN_FILE)),
         folder,
     };
-    let report = init(&request)
-        .map_err(|error| Failure::usage("not everything was made ready").because(&error))?;
+    let report = init(&request).map_err(|error| {
+        let hint = repair(&error, &request.folder, &request.token_file);
+        Failure::usage("not everything was made ready").because(&error).hint(hint)
+    })?;
     screen.result(&init_page(&report, words(Language::En), screen.paint()))?;
     screen.narrate("Agents join later: parallax fleet token --help");
     Ok(ExitCode::Healthy)

@@ -95,12 +95,25 @@ async fn token(
         validate_only: arguments.validate_only,
     };
     let answer = client.fleet().create_join_token(call(request)).await;
-    let answer = answer.map_err(refused)?.into_inner();
+    let answer = answer.map_err(|it| hinted(refused(it), &arguments.agent))?.into_inner();
     let words = words(arguments.output.language.lang);
     show_one(screen, arguments.output.output, &answer, |it| {
         token_page(it, address, words, screen.paint())
     })?;
     Ok(ExitCode::Healthy)
+}
+
+/// The way out in the words of this command line, where the API can only name its own.
+fn hinted(failure: Failure, agent: &str) -> Failure {
+    let agent = agent.trim_start_matches("agents/");
+    let hint = match failure.reason.as_deref() {
+        Some("RESOURCE_ALREADY_EXISTS") => {
+            "Say --replace if another machine is to take its place.".to_owned()
+        }
+        Some("AGENT_BANNED") => format!("Remove it first: parallax fleet remove {agent}"),
+        Some(_) | None => return failure,
+    };
+    failure.hint(hint)
 }
 
 async fn list(
@@ -138,7 +151,7 @@ async fn change(
         Change::Resume => fleet.resume_agent(call(pb::ResumeAgentRequest { name })).await,
         Change::Ban { reason } => fleet.ban_agent(call(pb::BanAgentRequest { name, reason })).await,
     };
-    let agent = answer.map_err(refused)?.into_inner();
+    let agent = answer.map_err(|it| hinted(refused(it), &arguments.agent))?.into_inner();
     let words = words(arguments.output.language.lang);
     show_one(screen, arguments.output.output, &agent, |it| agent_page(it, words, screen.paint()))?;
     Ok(ExitCode::Healthy)
@@ -167,6 +180,21 @@ mod tests {
             panic!("another command");
         };
         agent_address(&arguments)
+    }
+
+    #[test]
+    fn a_refusal_is_hinted_at_in_the_words_of_the_command_line() {
+        for (reason, wanted) in [
+            ("RESOURCE_ALREADY_EXISTS", Some("--replace")),
+            ("AGENT_BANNED", Some("parallax fleet remove ext")),
+            ("FIELDS_INVALID", None),
+        ] {
+            let mut failure = Failure::usage("refused");
+            failure.reason = Some(reason.to_owned());
+            let hint = hinted(failure, "agents/ext").hint.clone();
+            assert_eq!(hint.is_some(), wanted.is_some(), "{reason}");
+            assert!(hint.unwrap_or_default().contains(wanted.unwrap_or_default()), "{reason}");
+        }
     }
 
     #[test]

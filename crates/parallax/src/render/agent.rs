@@ -44,6 +44,20 @@ pub(crate) fn joined_page(joined: &Joined, folder: &Path, paint: Paint) -> Strin
             joined.zone
         );
     }
+    if let Some(zone) = joined.policy_of_zone {
+        let _ = writeln!(
+            text,
+            "  look at {folder}/policy.toml: it was there before and is for zone {zone}, this agent's is {}",
+            joined.zone
+        );
+    }
+    if let Some(aside) = &joined.spool_set_aside {
+        let aside = escape::line(&aside.display().to_string());
+        let _ = writeln!(
+            text,
+            "  results of the agent before were not acknowledged; they are in {aside}, which may be removed"
+        );
+    }
     let _ = writeln!(text, "  parallax agent --self-test --config {folder}/agent.toml");
     let _ = writeln!(text, "  parallax agent run --config {folder}/agent.toml");
     text

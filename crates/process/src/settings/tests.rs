@@ -125,3 +125,25 @@ fn files_that_cannot_be_read() {
     let error = read_settings(&layers, check).expect_err("not TOML");
     assert!(matches!(error, SettingsError::NotToml { .. }), "{error}");
 }
+
+#[test]
+fn a_line_that_is_not_toml_is_not_repeated() {
+    for (line, place) in [
+        ("proxy = \"http://user:planted@proxy:3128", "line 2, column"),
+        ("proxy = http://user:planted@proxy:3128", "line 2, column 9"),
+        ("proxy = 'http://user:planted@proxy:3128\" # é", "line 2, column"),
+        ("planted planted", "line 2, column"),
+        ("planted = 1\nplanted = 2", "line 3, column 1"),
+        ("[planted", "line 2, column"),
+        ("secret = \"\\planted\"", "line 2, column"),
+        ("number = 12planted", "line 2, column"),
+    ] {
+        let file = file(&format!("name = 'a'\n{line}\n[log]\n"));
+        let layers = Layers::default().with_file(file.path());
+        let error = read_settings(&layers, check).expect_err("not TOML");
+        assert!(matches!(error, SettingsError::NotToml { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(place) && text.lines().count() == 1, "{line}: {text}");
+        assert!(!format!("{text}{error:?}").contains("planted"), "{line}: {text}");
+    }
+}

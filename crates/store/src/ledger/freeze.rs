@@ -42,6 +42,16 @@ impl Store {
 
     /// Somebody looked: closes the breaker of the present secret and lifts a freeze of this account. What is charged stays.
     pub async fn release(&self, id: &AccountId, who: &str, reason: &str) -> Result<(), StoreError> {
+        // Only what could be seen is lifted: the look at the clock in this transaction may freeze anew.
+        let seen: Option<(Option<i64>, Option<String>)> = sqlx::query_as(
+            "SELECT g.frozen_until_ms, g.freeze_reason FROM account_guard g
+               JOIN account a ON a.ledger_key = g.account_key WHERE a.id = ?",
+        )
+        .bind(id.as_str())
+        .fetch_optional(&self.core.reader)
+        .await
+        .during("release account")?;
+        let (frozen_until_ms, freeze_reason) = seen.unwrap_or_default();
         let mut ledger = self.core.ledger("release account").await?;
         let (operation, now_ms) = (ledger.write.operation, ledger.write.now_ms);
         let row = ledger.account(id).await?.ok_or_else(|| missing(operation, id))?;
@@ -57,9 +67,12 @@ impl Store {
         .await
         .during(operation)?;
         sqlx::query(
-            "UPDATE account_guard SET frozen_until_ms = NULL, freeze_reason = NULL WHERE account_key = ?",
+            "UPDATE account_guard SET frozen_until_ms = NULL, freeze_reason = NULL
+              WHERE account_key = ? AND frozen_until_ms IS ? AND freeze_reason IS ?",
         )
         .bind(&row.ledger_key)
+        .bind(frozen_until_ms)
+        .bind(freeze_reason)
         .execute(ledger.write.connection())
         .await
         .during(operation)?;
@@ -87,6 +100,7 @@ impl Store {
         if sequence <= ours {
             return Ok(false);
         }
+        tracing::error!(%agent, sequence, ours, "an agent has seen a start that this ledger does not know");
         let reason = format!("agent {agent} has seen a start that this ledger does not know");
         ledger.freeze_all("ledger", &reason).await?;
         if sequence - ours <= SEQUENCE_CATCH_UP_MAX {

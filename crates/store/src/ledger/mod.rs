@@ -164,6 +164,8 @@ pub enum StartRefused {
     AlreadySettled,
     #[error("the attempt was reserved for another agent")]
     OtherAgent,
+    #[error("the agent was banned or removed meanwhile")]
+    AgentShutOut,
     #[error("the reservation is too old")]
     TooOld,
     #[error("the nonce was used before")]

@@ -1,6 +1,7 @@
 //! Starting: the commit that permits one logon, with its line in the audit. Only after it may the secret leave.
 //!
 //! INVARIANT: exactly one row moves, once; a second `begin`, another agent, an old reservation, a used nonce get nothing.
+//! INVARIANT: nor does an agent whose ban or removal is on disk.
 
 use parallax_model::{AccountId, VantageName};
 
@@ -113,6 +114,9 @@ impl LedgerWrite<'_> {
         if now_ms - row.reserved_ms > millis(RESERVED_MAX) {
             return Ok(Some(StartRefused::TooOld));
         }
+        if !self.is_admitted(agent).await? {
+            return Ok(Some(StartRefused::AgentShutOut));
+        }
         let guard = self.guard(&row.account_key).await?;
         if let Some(frozen) = guard.frozen(now_ms) {
             return Ok(Some(StartRefused::Frozen(frozen)));
@@ -131,6 +135,18 @@ impl LedgerWrite<'_> {
             .await
             .during(operation)?;
         Ok(used.map(|_| StartRefused::NonceReused))
+    }
+
+    /// Whether an agent is registered and not banned, in this very write.
+    async fn is_admitted(&mut self, agent: &VantageName) -> Result<bool, StoreError> {
+        let operation = self.write.operation;
+        let found: Option<(i64,)> =
+            sqlx::query_as("SELECT 1 FROM agent WHERE vantage = ? AND banned_ms IS NULL")
+                .bind(agent.as_str())
+                .fetch_optional(self.write.connection())
+                .await
+                .during(operation)?;
+        Ok(found.is_some())
     }
 
     async fn mark_started(

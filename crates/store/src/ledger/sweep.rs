@@ -3,7 +3,7 @@
 //! INVARIANT: what was started and not heard of is charged; what was not started is void.
 
 use super::commit::LedgerWrite;
-use super::{GRANT_VALID, RESERVED_MAX, Swept, TARGET_HOLDS};
+use super::{CLOCK_JUMP, GRANT_VALID, RESERVED_MAX, Swept, TARGET_HOLDS};
 use crate::clock::millis;
 use crate::error::During as _;
 use crate::{Store, StoreError};
@@ -48,10 +48,12 @@ impl LedgerWrite<'_> {
         .during(operation)?;
         let charged: Vec<(String,)> = sqlx::query_as(
             "UPDATE attempt SET state = 'charged', outcome = 'unproven', settled_ms = ?
-              WHERE state = 'started' AND started_ms < ? RETURNING account_key",
+              WHERE state = 'started' AND (started_ms < ? OR started_ms > ?) RETURNING account_key",
         )
         .bind(now_ms)
         .bind(now_ms - millis(GRANT_VALID + TARGET_HOLDS))
+        // Later than now: the clock was moved back, and nobody can tell how old it is.
+        .bind(now_ms + millis(CLOCK_JUMP))
         .fetch_all(self.write.connection())
         .await
         .during(operation)?;

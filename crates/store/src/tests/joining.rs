@@ -31,7 +31,7 @@ fn certificate(number: u8, key: u8) -> NewCertificate {
         der: vec![number; 8],
         sha256: [number; 32],
         public_key_sha256: [key; 32],
-        expires: UNIX_EPOCH + Duration::from_millis(1_900_000_000_000) + MONTH,
+        expires: UNIX_EPOCH + Duration::from_secs(1_900_000_000) + MONTH,
     }
 }
 
@@ -60,7 +60,7 @@ async fn a_token_is_good_once_and_each_refusal_says_why() {
     let unknown = refusal(&it.store, TOKEN, certificate(2, 2)).await;
     assert_eq!(unknown, JoinRefused::TokenUnknown);
     let ends = it.store.create_join_token(&token(TOKEN, "ext", false)).await.expect("made");
-    assert_eq!(ends, UNIX_EPOCH + Duration::from_millis(1_900_000_000_000) + TTL);
+    assert_eq!(ends, UNIX_EPOCH + Duration::from_secs(1_900_000_000) + TTL);
     let open = it.store.join_token(&TOKEN, &[2; 32]).await.expect("asked").expect("open");
     assert_eq!(open, TokenStanding::Open(vantage("ext")));
     let agent = it.store.join(&TOKEN, &certificate(2, 2)).await.expect("asked").expect("joined");
@@ -264,7 +264,7 @@ async fn a_drain_and_what_an_agent_says_of_itself_are_kept() {
     it.pass(Duration::from_secs(5));
     it.store.end_session(&name, first).await.expect("an old one ends");
     let record = it.store.agent(&name).await.expect("there");
-    let start = UNIX_EPOCH + Duration::from_millis(1_900_000_000_000);
+    let start = UNIX_EPOCH + Duration::from_secs(1_900_000_000);
     assert_eq!(record.seen, Some(start + Duration::from_secs(5)));
     it.store.end_session(&name, second).await.expect("the newest ends");
     let record = it.store.agent(&name).await.expect("there");

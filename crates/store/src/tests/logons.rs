@@ -305,6 +305,7 @@ async fn one_directory_account_has_one_budget_under_all_its_names() {
     let mut it = Fixture::new().await;
     let names = ["anna@corp.example", "CORP\\anna"];
     let policy = (Threshold::At(5), Some(HALF_HOUR));
+    it.add_agent("hq").await;
     it.store
         .create_account(new_account("a", "Corp", &names, policy.0, policy.1), None)
         .await
@@ -328,4 +329,25 @@ async fn one_directory_account_has_one_budget_under_all_its_names() {
         .expect("made");
     assert_eq!(it.budget("b").await, (1, 1), "the ledger remembers");
     assert_eq!(it.store.budget(&account_id("b")).await.expect("known").secret_version, 2);
+}
+
+#[tokio::test]
+async fn no_logon_starts_for_an_agent_that_is_banned_or_gone() {
+    for is_ban in [true, false] {
+        let mut it = Fixture::new().await;
+        it.add_account("a", Threshold::At(10), HALF_HOUR).await;
+        let attempt = it.reserve(&request("a", "d1", "x")).await.expect("granted").id;
+        let hq = request("a", "d1", "x").agent;
+        if is_ban {
+            it.store.ban_agent(&hq, "anna", "stolen").await.expect("banned");
+        } else {
+            it.store.delete_agent(&hq, "anna").await.expect("deleted");
+        }
+        let nonce = it.nonce();
+        let started = it.store.start(&attempt, &nonce, &hq).await.expect("answers");
+        assert_eq!(started, Err(StartRefused::AgentShutOut));
+        it.pass(Duration::from_mins(2));
+        let swept = it.store.sweep().await.expect("swept");
+        assert_eq!((swept.voided, swept.charged), (1, 0), "it costs nothing");
+    }
 }

@@ -1,10 +1,10 @@
 //! Tests of the whole store on real files: a temporary folder each, clocks that stand still.
 
 mod clocks;
-mod locked;
-mod damage;
 mod concurrency;
+mod damage;
 mod joining;
+mod locked;
 mod logons;
 mod model;
 mod offers;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use parallax_auth::Secret;
 use parallax_model::{
     Account, AccountId, DiagnosisId, EndpointName, LockoutPolicy, NameForm, TargetId, Threshold,
-    UserName, VantageName,
+    UserName, Vantage, VantageName, Zone,
 };
 use parallax_wire::pb;
 use tempfile::TempDir;
@@ -30,6 +30,7 @@ use tempfile::TempDir;
 use crate::clock::{Clock, TestTime};
 use crate::{
     Attempt, LogonResult, NewAccount, Nonce, ReserveRefused, ReserveRequest, Settled, Store,
+    StoreError,
 };
 
 pub(crate) const PASSWORD: &str = "Planted-Secret-4711";
@@ -86,6 +87,12 @@ impl Fixture {
     pub(crate) async fn add_account(&self, id: &str, threshold: Threshold, window: Duration) {
         let new = new_account(id, "corp", &[id], threshold, Some(window));
         self.store.create_account(new, None).await.expect("account made");
+        self.add_agent("hq").await;
+    }
+
+    /// Registers an agent, unless it is there.
+    pub(crate) async fn add_agent(&self, name: &str) {
+        add_agent(&self.store, name).await;
     }
 
     pub(crate) async fn reserve(
@@ -119,6 +126,16 @@ impl Fixture {
 async fn open(folder: &Path, time: &Arc<TestTime>) -> Store {
     let clock = Clock::of_test(Arc::clone(time));
     Store::open_by(folder, Duration::ZERO, clock).await.expect("opens")
+}
+
+/// Registers an agent, unless it is there.
+pub(crate) async fn add_agent(store: &Store, name: &str) {
+    let name = VantageName::new(name).expect("a name");
+    if matches!(store.agent(&name).await, Err(StoreError::NotFound { .. })) {
+        let certificate = <sha2::Sha256 as sha2::Digest>::digest(name.as_str()).into();
+        let vantage = Vantage { name, zone: Zone::Dmz, site: String::new() };
+        store.register_agent(&vantage, certificate, false).await.expect("registered");
+    }
 }
 
 pub(crate) fn account_id(id: &str) -> AccountId {

@@ -96,10 +96,9 @@ async fn a_full_database_settles_at_once_if_it_can() {
     let agent = request("a", "d1", "x").agent;
     // A start may need a new page for its audit row or not; it is granted on disk or not at all.
     let granted = matches!(it.store.start(&attempt, &nonce, &agent).await, Ok(Ok(_)));
-    let (started,): (i64,) =
-        sqlx::query_as("SELECT count(*) FROM attempt WHERE state = 'started'")
-            .fetch_one(&it.store.core.reader)
-            .await
-            .expect("read");
+    let (started,): (i64,) = sqlx::query_as("SELECT count(*) FROM attempt WHERE state = 'started'")
+        .fetch_one(&it.store.core.reader)
+        .await
+        .expect("read");
     assert_eq!(granted, started == 1);
 }

@@ -272,8 +272,8 @@ fn answer() -> impl Strategy<Value = Answer> {
     let body = (text(), 0..=65_536_u64, any::<[u8; 32]>(), end)
         .prop_map(|(beginning, length, sha256, end)| Body { beginning, length, sha256, end });
     let headers = (vec(header, 0..6), 0..=100_u32);
-    (version, 100..1000_u16, text(), headers, body, option::of(type2()), duration())
-        .prop_map(|(version, status, reason, (headers, headers_left_out), body, type2, took)| {
+    (version, 100..1000_u16, text(), headers, body, option::of(type2()), duration()).prop_map(
+        |(version, status, reason, (headers, headers_left_out), body, type2, took)| {
             let headers = Headers(headers);
             let challenges = headers.challenges();
             Answer {
@@ -287,18 +287,24 @@ fn answer() -> impl Strategy<Value = Answer> {
                 type2,
                 took,
             }
-        })
+        },
+    )
 }
 
 fn exchange() -> impl Strategy<Value = Exchange> {
-    (look(), 0..100_u32, any::<u16>(), any::<bool>(), outcome(answer().boxed(), http_failure().boxed())).prop_map(
-        |(look, number, local_port, sent, outcome)| Exchange {
+    (
+        look(),
+        0..100_u32,
+        any::<u16>(),
+        any::<bool>(),
+        outcome(answer().boxed(), http_failure().boxed()),
+    )
+        .prop_map(|(look, number, local_port, sent, outcome)| Exchange {
             look,
             connection: Connection { number, local_port },
             sent,
             outcome,
-        },
-    )
+        })
 }
 
 fn observation() -> impl Strategy<Value = Observation> {
@@ -323,8 +329,9 @@ pub(crate) fn path() -> impl Strategy<Value = PathId> {
 }
 
 pub(crate) fn report() -> impl Strategy<Value = PathReport> {
-    let sight = (outcome(dns_facts().boxed(), dns_failure().boxed()), vec(observation().boxed(), 0..3))
-        .prop_map(|(dns, observations)| Sight { dns, observations });
+    let sight =
+        (outcome(dns_facts().boxed(), dns_failure().boxed()), vec(observation().boxed(), 0..3))
+            .prop_map(|(dns, observations)| Sight { dns, observations });
     let silence = prop_oneof![
         Just(Silence::NoSession),
         Just(Silence::Lost),

@@ -10,9 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use parallax_model::{
-    AccountId, Answer, Body, BodyEnd, Connection, Credential, DnsFacts, DnsFailure, DnsSource, EndpointName,
-    Exchange, FamilyAnswer, Headers, HttpFailure, HttpVersion, Look, Method, NameForm, Observation,
-    Outcome, PathId, Place, Sight, TcpFacts, TcpFailure, TlsFailure, Transport, VantageName,
+    AccountId, Answer, Body, BodyEnd, Connection, Credential, DnsFacts, DnsFailure, DnsSource,
+    EndpointName, Exchange, FamilyAnswer, Headers, HttpFailure, HttpVersion, Look, Method,
+    NameForm, Observation, Outcome, PathId, Place, Sight, TcpFacts, TcpFailure, TlsFailure,
+    Transport, VantageName,
 };
 use parallax_store::PastRecord;
 use sha2::{Digest as _, Sha256};

@@ -169,7 +169,9 @@ fn said(observation: &Observation) -> String {
             TlsFailure::NotTls => "tls:not_tls".to_owned(),
             TlsFailure::ClientCertificateRequired => "tls:certificate_required".to_owned(),
             TlsFailure::OurLimit { .. } => "tls:limit".to_owned(),
-            TlsFailure::Closed | TlsFailure::Limit { .. } | TlsFailure::Other { .. } => format!("{failure:?}"),
+            TlsFailure::Closed | TlsFailure::Limit { .. } | TlsFailure::Other { .. } => {
+                format!("{failure:?}")
+            }
         };
     }
     match observation.exchanges.first().map(|it| &it.outcome) {

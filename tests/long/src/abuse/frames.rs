@@ -93,7 +93,7 @@ impl Script {
         match self.attack {
             Attack::Continuation => frame(out, HEADERS, 0, 1, &request()),
             Attack::EmptyData | Attack::SmallData => {
-                frame(out, HEADERS, END_HEADERS, 1, &request())
+                frame(out, HEADERS, END_HEADERS, 1, &request());
             }
             Attack::NoWindow => frame(out, SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]),
             Attack::HpackBomb => {
@@ -105,7 +105,14 @@ impl Script {
                 frame(out, HEADERS, END_HEADERS | END_STREAM, 1, &block);
                 self.stream = 3;
             }
-            _ => {}
+            Attack::RapidReset
+            | Attack::MadeYouReset
+            | Attack::Settings
+            | Attack::Ping
+            | Attack::WindowUpdate
+            | Attack::Priority
+            | Attack::HalfOpen
+            | Attack::Garbage => {}
         }
     }
 

@@ -57,7 +57,7 @@ struct Size {
 const SHORT: Size =
     Size { agents: 20, attack: Duration::from_millis(600), flood: Duration::from_secs(3) };
 const FULL: Size =
-    Size { agents: 200, attack: Duration::from_secs(10), flood: Duration::from_secs(60) };
+    Size { agents: 200, attack: Duration::from_secs(10), flood: Duration::from_mins(1) };
 
 fn run(plan: &Plan) -> Result<Tally> {
     let size = match plan.scale {

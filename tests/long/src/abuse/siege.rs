@@ -68,7 +68,7 @@ async fn strike(port: &Port, attack: Attack, seen: &Seen, until: Instant) -> io:
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut script = Script::new(attack);
     let mut read = vec![0; 16 * 1024];
-    let writes = async {
+    let sending = async {
         loop {
             let bytes = script.next();
             if bytes.is_empty() {
@@ -83,7 +83,7 @@ async fn strike(port: &Port, attack: Attack, seen: &Seen, until: Instant) -> io:
     };
     let reads = async { while matches!(reader.read(&mut read).await, Ok(length) if length > 0) {} };
     tokio::select! {
-        () = writes => {}
+        () = sending => {}
         () = reads => {}
     }
     if Instant::now() < until {

@@ -25,7 +25,7 @@ use super::light::Agent;
 use super::process::Process;
 
 /// From its start until it listens.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Longest message of the API that is read here, in bytes.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 /// The only endpoint of every target.
@@ -133,7 +133,7 @@ fn tls(authority: &CertificateDer<'static>, identity: Identity) -> Result<Client
 /// The API as an operator uses it.
 #[derive(Clone)]
 pub(crate) struct Api {
-    pub channel: Channel,
+    channel: Channel,
 }
 
 impl Api {

@@ -78,7 +78,7 @@ pub(crate) async fn live(agent: Agent, controller: SocketAddr, watch: Arc<dyn Wa
     let timings = Timings::default();
     let mut backoff = Backoff::new(timings.reconnect_base, timings.reconnect_cap);
     loop {
-        let wait = match begin(&agent, controller).await {
+        let wait = match Box::pin(begin(&agent, controller)).await {
             Err(Failed { why, is_lasting }) => {
                 watch.failed(agent.number, &why);
                 if is_lasting { timings.reconnect_cap } else { backoff.next() }
@@ -135,7 +135,8 @@ async fn begin(agent: &Agent, controller: SocketAddr) -> Result<Session, Failed>
     tcp.set_nodelay(true).map_err(|error| Failed::at("TCP", error))?;
     let name = ServerName::from(controller.ip());
     let tls = TlsConnector::from(Arc::clone(&agent.tls)).connect(name, tcp);
-    let channel = within("HTTP/2", http2(TokioIo::new(within("TLS", tls).await?))).await?;
+    let stream = TokioIo::new(within("TLS", tls).await?);
+    let channel = Box::pin(within("HTTP/2", http2(stream))).await?;
     let (say, requests) = mpsc::channel(OUTGOING_MAX);
     let hello = Say::Hello(wire::Hello { protocol: 1, ..wire::Hello::default() });
     // The queue is new and empty; there is room.
@@ -208,8 +209,13 @@ impl Session {
                             let asked = parallax_wire::decode_duration(asked, "reconnect_after");
                             return asked.map_or(Ending::Lost, Ending::GoAway);
                         }
-                        Some(Told::Welcome(_) | Told::Go(_) | Told::Deny(_) | Told::Cancel(_))
-                        | Some(Told::Heartbeat(_))
+                        Some(
+                            Told::Welcome(_)
+                            | Told::Go(_)
+                            | Told::Deny(_)
+                            | Told::Cancel(_)
+                            | Told::Heartbeat(_),
+                        )
                         | None => {}
                     }
                 }

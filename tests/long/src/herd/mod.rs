@@ -38,7 +38,7 @@ pub(crate) const CHILD: Child = Child { name: "herd-controller", run: controller
 /// With these words this program becomes the controller.
 const WORDS: [&str; 2] = ["child", CHILD.name];
 /// The promises.
-const BACK_MAX: Duration = Duration::from_secs(120);
+const BACK_MAX: Duration = Duration::from_mins(2);
 const CALL_MAX: Duration = Duration::from_secs(1);
 /// A target that a single agent looks at.
 const TARGET: &str = "small";
@@ -113,7 +113,7 @@ async fn restart_twice(size: Size) -> Result<Tally> {
         let ended = Instant::now();
         sleep(size.down).await;
         (process, api) = bed.start(&WORDS).await?;
-        let storm = Storm::watch(&roll, &api, &diagnosis, &process, ended).await?;
+        let storm = Storm::watch(&roll, bed.api, &diagnosis, &process, ended).await?;
         println!("{storm}");
         for is_good in [storm.is_back(BACK_MAX), storm.has_answered(CALL_MAX)] {
             if is_good { tally.passed += 1 } else { tally.failed += 1 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use parallax_wire::pb::diagnosis_service_client::DiagnosisServiceClient;
 use parallax_wire::pb::target_service_client::TargetServiceClient;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
-use tonic::transport::Channel;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::bed::{Api, call};
+use super::bed::call;
 use super::light::Watch;
 use super::process::{Memory, Process};
 
@@ -125,7 +127,7 @@ pub(super) struct Storm {
 impl Storm {
     pub(super) async fn watch(
         roll: &Roll,
-        api: &Api,
+        api: SocketAddr,
         diagnosis: &str,
         process: &Process,
         ended: Instant,
@@ -135,7 +137,15 @@ impl Storm {
             let complete = roll.complete(WATCH_LIMIT).await;
             complete.is_ok().then(|| ended.elapsed())
         };
-        let (all, calls) = Calls::make_while(api.channel.clone(), diagnosis, complete).await;
+        // A thread of their own, or they would wait behind the handshakes of thousands of agents on our side.
+        let done = CancellationToken::new();
+        let making = {
+            let (diagnosis, done) = (diagnosis.to_owned(), done.clone());
+            tokio::task::spawn_blocking(move || Calls::make_until(api, &diagnosis, done))
+        };
+        let all = complete.await;
+        done.cancel();
+        let calls = making.await??;
         let (agents, began, failed) = roll.with(|it| {
             let began = it.began.iter().map(|at| at.duration_since(ended)).collect::<Vec<_>>();
             (it.present.len(), began, it.failed.clone())
@@ -202,26 +212,30 @@ struct Calls {
 
 impl Calls {
     /// Lists targets, reads a diagnosis and asks for the health, again and again until `done`, and for [`CALLS_MIN`].
-    async fn make_while<T>(
-        channel: Channel,
-        diagnosis: &str,
-        done: impl Future<Output = T>,
-    ) -> (T, Self) {
+    fn make_until(api: SocketAddr, diagnosis: &str, done: CancellationToken) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let channel = Endpoint::from_shared(format!("http://{api}"))?.connect_lazy();
+            Ok(Self::make(channel, diagnosis, done).await)
+        })
+    }
+
+    async fn make(channel: Channel, diagnosis: &str, done: CancellationToken) -> Self {
         let least = tokio::time::sleep(CALLS_MIN);
-        let done = async { tokio::join!(done, least).0 };
+        let done = async { tokio::join!(done.cancelled(), least) };
         tokio::pin!(done);
         let mut tick = interval(CALL_EVERY);
         let mut under_way = JoinSet::new();
-        let done = loop {
+        loop {
             tokio::select! {
-                done = &mut done => break done,
+                _ = &mut done => break,
                 _ = tick.tick() => {
                     for kind in [Kind::List, Kind::Get, Kind::Health] {
                         under_way.spawn(make(kind, channel.clone(), diagnosis.to_owned()));
                     }
                 }
             }
-        };
+        }
         let mut calls = Self::default();
         while let Some(made) = under_way.join_next().await {
             match made {
@@ -231,7 +245,7 @@ impl Calls {
             }
         }
         calls.took.sort();
-        (done, calls)
+        calls
     }
 }
 

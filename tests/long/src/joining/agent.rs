@@ -14,9 +14,9 @@ use parallax_wire::pb::link as wire;
 use parallax_wire::pb::link::agent_service_client::AgentServiceClient;
 use parallax_wire::pb::link::session_request::Message as Say;
 use parallax_wire::pb::link::session_response::Message as Told;
+use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -40,6 +40,31 @@ pub(super) enum Manner {
     Holds,
 }
 
+/// The certificate that an agent shows, with its key.
+pub(super) struct Shown {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Shown {
+    pub(super) fn of(identity: Identity) -> Self {
+        let (chain, key) = identity.into_rustls();
+        Self { chain, key }
+    }
+
+    /// The one that is given for it.
+    pub(super) async fn renewed(&self, bed: &Bed) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let params = CertificateParams::new(Vec::new())?;
+        let signing_request = params.serialize_request(&key)?.der().to_vec();
+        let mut client = AgentServiceClient::new(channel(bed, self).await?);
+        let answer = client.renew(wire::RenewRequest { signing_request }).await?.into_inner();
+        let chain = answer.certificate.context("no certificate")?.chain;
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        Ok(Self { chain: chain.into_iter().map(CertificateDer::from).collect(), key })
+    }
+}
+
 /// A session that goes on by itself.
 pub(super) struct Agent {
     say: mpsc::Sender<wire::SessionRequest>,
@@ -54,7 +79,7 @@ pub(super) struct Agent {
 impl Agent {
     pub(super) async fn connect(
         bed: &Bed,
-        identity: &Identity,
+        identity: &Shown,
         manner: Manner,
     ) -> Result<Result<Self, Status>> {
         let channel = channel(bed, identity).await?;
@@ -140,16 +165,14 @@ fn result(offer: &wire::Offer, vantage: &str, epoch: i64) -> Result<wire::Result
     })
 }
 
-async fn channel(bed: &Bed, identity: &Identity) -> Result<Channel> {
+async fn channel(bed: &Bed, shown: &Shown) -> Result<Channel> {
     let mut roots = RootCertStore::empty();
     roots.add(bed.authority.clone())?;
-    let leaf = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes())?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
-        .with_client_auth_cert(vec![leaf], key)?;
+        .with_client_auth_cert(shown.chain.clone(), shown.key.clone_key())?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     let (connector, address) = (TlsConnector::from(Arc::new(config)), bed.agents);
     let name = ServerName::try_from("localhost")?;

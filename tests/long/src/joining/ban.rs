@@ -1,7 +1,8 @@
 //! Bans against live sessions, each at another moment: is the stream cut in time, and is the agent out for good?
 //!
-//! Beside every victim a witness looks at the same target. After the ban a diagnosis begins: the witness is offered its task, the
-//! victim never is. So no figure here depends on how long a message was on its way.
+//! Half of the victims have renewed their certificate since their session began, and used the new one, so that the register no
+//! longer knows the one that the session showed. Beside every victim a witness looks at the same target. After the ban a diagnosis
+//! begins: the witness is offered its task, the victim never is. So no figure here depends on how long a message was on its way.
 //!
 //! INVARIANT: a ban passes only if the stream ended within [`CUT_MAX`], the witness had work that the victim was not offered, and
 //! the victim was refused when it came back.
@@ -9,11 +10,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use parallax_controller::authority::Identity;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
-use super::agent::{Agent, Manner};
+use super::agent::{Agent, Manner, Shown};
 use super::bed::Bed;
 use crate::campaign::{Plan, Scale, Tally};
 
@@ -53,13 +53,19 @@ async fn ban_all(scale: Scale) -> Result<Tally> {
     };
     let mut names: Vec<String> = (0..victims).map(|it| format!("victim-{it}")).collect();
     names.push(WITNESS.to_owned());
-    let (bed, identities) = Bed::start(&names).await?;
+    let (bed, mut identities) = Bed::start(&names).await?;
     let witness = identities.last().context("no witness")?;
     let witness = Agent::connect(&bed, witness, Manner::Answers).await??;
     // All are there before the first is banned.
     let mut agents = Vec::with_capacity(victims);
     for identity in &identities[..victims] {
         agents.push(Agent::connect(&bed, identity, Manner::Holds).await??);
+    }
+    // Half of them go on with a session whose certificate is no longer the newest, nor the one before.
+    for (number, shown) in identities[..victims].iter_mut().enumerate() {
+        if is_renewed(number) {
+            *shown = shown.renewed(&bed).await?.renewed(&bed).await?.renewed(&bed).await?;
+        }
     }
     let mut tally = Tally::default();
     let mut slowest = Duration::ZERO;
@@ -87,11 +93,16 @@ async fn ban_all(scale: Scale) -> Result<Tally> {
     Ok(tally)
 }
 
+/// Every moment once with, once without.
+const fn is_renewed(victim: usize) -> bool {
+    (victim + victim / MOMENTS.len()) % 2 == 1
+}
+
 /// Bans one agent. Gives how long it took from the operator's call to the end of the stream.
 async fn one(
     bed: &Bed,
     name: &str,
-    identity: &Identity,
+    identity: &Shown,
     mut agent: Agent,
     witness: &Agent,
     moment: Moment,
@@ -142,7 +153,7 @@ async fn one(
 }
 
 /// Comes back until it is refused. Gives the last session that it had.
-async fn reconnect(bed: &Bed, identity: &Identity) -> Result<Option<Agent>> {
+async fn reconnect(bed: &Bed, identity: &Shown) -> Result<Option<Agent>> {
     let until = Instant::now() + SOON;
     let mut last = None;
     while Instant::now() < until {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use parallax_controller::authority::{Authority, Identity};
+use parallax_controller::authority::Authority;
+use parallax_controller::limits::Rate;
 use parallax_controller::token::TokenDigest;
-use parallax_controller::{ControllerError, ControllerParts, FleetView, serve};
+use parallax_controller::{ControllerError, ControllerParts, FleetView, Terms, serve_with};
 use parallax_model::{Vantage, VantageName, Zone};
 use parallax_store::Store;
 use parallax_wire::pb;
@@ -24,6 +25,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
+
+use super::agent::Shown;
 
 const TOKEN: &str = "campaign-campaign-campaign-campaign";
 /// How long the controller may take to end.
@@ -40,8 +43,8 @@ pub(super) struct Bed {
 }
 
 impl Bed {
-    /// With one agent of each name; gives their certificates.
-    pub(super) async fn start(names: &[String]) -> Result<(Self, Vec<Identity>)> {
+    /// With one agent of each name; gives what they show.
+    pub(super) async fn start(names: &[String]) -> Result<(Self, Vec<Shown>)> {
         let folder = tempfile::tempdir()?;
         let authority = Authority::generate()?;
         let store = Arc::new(Store::open(folder.path(), Duration::ZERO).await?);
@@ -51,7 +54,7 @@ impl Bed {
             let identity = authority.issue_agent(&name)?;
             let vantage = Vantage { name, zone: Zone::External, site: String::new() };
             store.register_agent(&vantage, identity.certificate_sha256(), false).await?;
-            identities.push(identity);
+            identities.push(Shown::of(identity));
         }
         let api_listener = TcpListener::bind("127.0.0.1:0").await?;
         let agent_listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -69,7 +72,10 @@ impl Bed {
             fleet_view,
         };
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(parts, stop.clone()));
+        let mut terms = Terms::default();
+        // Those who come back all the time are to do so as fast as they can.
+        terms.limits.agents.sessions = Rate::per_second(1000, 1000);
+        let serving = tokio::spawn(serve_with(parts, terms, stop.clone()));
         let api = Endpoint::from_shared(format!("http://{api}"))?.connect().await?;
         let authority = certificate;
         Ok((Self { agents, authority, view, api, stop, serving, _folder: folder }, identities))

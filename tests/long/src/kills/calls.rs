@@ -43,8 +43,12 @@ pub(super) async fn answers(stage: &Stage) -> bool {
 pub(super) async fn all_connected(stage: &Stage) -> anyhow::Result<bool> {
     let mut client = FleetServiceClient::new(channel(stage)?);
     let listed = client.list_agents(request(stage, pb::ListAgentsRequest::default())?).await?;
-    let connected =
-        listed.into_inner().agents.iter().filter(|it| it.state() == pb::agent::State::Connected).count();
+    let connected = listed
+        .into_inner()
+        .agents
+        .iter()
+        .filter(|it| it.state() == pb::agent::State::Connected)
+        .count();
     Ok(connected == stage.agents.len())
 }
 
@@ -85,8 +89,7 @@ pub(super) async fn create(stage: &Stage, target: &str, id: &str) -> anyhow::Res
 
 /// `Ok(None)`: there is none of this name.
 pub(super) async fn diagnosis(stage: &Stage, id: &str) -> anyhow::Result<Option<pb::Diagnosis>> {
-    let message =
-        pb::GetDiagnosisRequest { name: format!("diagnoses/{id}"), ..Default::default() };
+    let message = pb::GetDiagnosisRequest { name: format!("diagnoses/{id}"), ..Default::default() };
     let mut client = DiagnosisServiceClient::new(channel(stage)?);
     found(client.get_diagnosis(request(stage, message)?).await.map(tonic::Response::into_inner))
 }

@@ -130,8 +130,7 @@ fn hosts(target: &pb::Target) -> Vec<NamedHost> {
 /// Logs into the folder, each line at once, so that a kill loses none; a runtime.
 fn start(folder: &Path) -> anyhow::Result<tokio::runtime::Runtime> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let log =
-        std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
     let filter = "info,parallax_agent::desk=debug";
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))

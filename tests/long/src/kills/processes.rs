@@ -52,7 +52,10 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn controller(stage: &Stage, point: Option<(&'static str, u64)>) -> anyhow::Result<Self> {
+    pub(super) fn controller(
+        stage: &Stage,
+        point: Option<(&'static str, u64)>,
+    ) -> anyhow::Result<Self> {
         let data = stage.data();
         let words = [stage.api.to_string(), stage.agent_port.to_string()];
         Self::start(CONTROLLER, &data, &words, point)

@@ -1,6 +1,6 @@
 //! The runs: diagnoses are asked for, something dies, everything is started again and has to come to its end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -23,6 +23,8 @@ const POINT_WAIT: Duration = Duration::from_millis(1500);
 const READY_MAX: Duration = Duration::from_secs(5);
 /// Nothing is stuck after this.
 const END_MAX: Duration = Duration::from_secs(75);
+/// How long a run waits for the ends of its diagnoses.
+const END_SOON: Duration = Duration::from_secs(2);
 /// An account whose logon was lost is left alone for so long: until the ledger has charged it.
 const LOST: Duration = Duration::from_secs(135);
 /// The one agent that logs on.
@@ -61,7 +63,16 @@ pub(super) struct Runs<'s> {
     controller: Option<Process>,
     agents: BTreeMap<String, Process>,
     accounts: Vec<Account>,
+    open: Vec<Open>,
     seen: Seen,
+}
+
+/// A diagnosis that has not ended yet.
+#[derive(Debug)]
+struct Open {
+    at: usize,
+    id: String,
+    until: Instant,
 }
 
 impl<'s> Runs<'s> {
@@ -73,6 +84,7 @@ impl<'s> Runs<'s> {
             controller: None,
             agents: BTreeMap::new(),
             accounts: stage.targets.iter().map(|_| Account::default()).collect(),
+            open: Vec::new(),
             seen: Seen::default(),
         }
     }
@@ -91,6 +103,7 @@ impl<'s> Runs<'s> {
             self.one().await.with_context(|| format!("run {}", self.seen.runs))?;
             self.seen.runs += 1;
         }
+        self.see_ends(Vec::new(), END_MAX).await?;
         Ok(std::mem::take(&mut self.seen))
     }
 
@@ -123,11 +136,11 @@ impl<'s> Runs<'s> {
         }
         self.wait_for_agents().await;
         let asked = self.ask().await;
-        let life = Duration::from_millis(self.random.random_range(0..LIFE_MAX.as_millis() as u64));
+        let life = LIFE_MAX.mul_f64(self.random.random_range(0.0..1.0));
         self.let_die(kills_agent, is_named, life).await;
         self.start_controller(None).await?;
         self.start_agents(None)?;
-        self.see_ends(&asked).await?;
+        self.see_ends(asked, END_SOON).await?;
         for (target, counted) in self.stage.counted() {
             if counted > BUDGET {
                 bail!("the counter of {target} is {counted}, above {BUDGET}");
@@ -189,8 +202,10 @@ impl<'s> Runs<'s> {
     async fn ask(&mut self) -> Vec<(usize, String)> {
         let now = Instant::now();
         let is_free = |it: &Account| !it.is_full && it.not_before.is_none_or(|at| at <= now);
-        let free: Vec<usize> =
-            (0..self.accounts.len()).filter(|it| is_free(&self.accounts[*it])).take(AT_ONCE).collect();
+        let free: Vec<usize> = (0..self.accounts.len())
+            .filter(|it| is_free(&self.accounts[*it]))
+            .take(AT_ONCE)
+            .collect();
         let mut asked = Vec::new();
         for at in free {
             let registration = &self.stage.targets[at];
@@ -216,7 +231,8 @@ impl<'s> Runs<'s> {
 
     /// Waits for the death at a point, or brings it about.
     async fn let_die(&mut self, is_agent: bool, is_named: bool, life: Duration) {
-        let process = if is_agent { self.agents.get_mut(LOGS_ON) } else { self.controller.as_mut() };
+        let process =
+            if is_agent { self.agents.get_mut(LOGS_ON) } else { self.controller.as_mut() };
         let Some(process) = process else { return };
         // At a named point it dies by itself, if it comes there.
         let life = if is_named { POINT_WAIT } else { life };
@@ -230,28 +246,34 @@ impl<'s> Runs<'s> {
         *if is_agent { &mut self.seen.agent_kills } else { &mut self.seen.controller_kills } += 1;
     }
 
-    /// Every diagnosis that was answered exists and ends; then its account may be asked again.
-    async fn see_ends(&mut self, asked: &[(usize, String)]) -> anyhow::Result<()> {
-        let until = Instant::now() + END_MAX;
-        let mut open: BTreeSet<&(usize, String)> = asked.iter().collect();
-        while !open.is_empty() {
-            if Instant::now() > until {
-                bail!("{open:?} did not end within {END_MAX:?}");
-            }
-            for it in open.clone() {
-                let found = calls::diagnosis(self.stage, &it.1).await.context("get a diagnosis")?;
-                let found = found.with_context(|| format!("{} was answered and is gone", it.1))?;
+    /// Every diagnosis that was answered exists and ends; then its account may be asked again. One that waits for an answer
+    /// that its agent took into the grave is left for later runs.
+    async fn see_ends(
+        &mut self,
+        asked: Vec<(usize, String)>,
+        wait: Duration,
+    ) -> anyhow::Result<()> {
+        let now = Instant::now();
+        self.open.extend(asked.into_iter().map(|(at, id)| Open { at, id, until: now + END_MAX }));
+        loop {
+            for Open { at, id, until } in std::mem::take(&mut self.open) {
+                let found = calls::diagnosis(self.stage, &id).await.context("get a diagnosis")?;
+                let found = found.with_context(|| format!("{id} was answered and is gone"))?;
                 if found.end_time.is_some() {
                     *self.seen.states.entry(word(found.state())).or_default() += 1;
-                    open.remove(it);
+                    self.settle(at).await?;
+                } else if Instant::now() > until {
+                    bail!("{id} did not end within {END_MAX:?}");
+                } else {
+                    self.accounts[at].not_before = Some(until);
+                    self.open.push(Open { at, id, until });
                 }
+            }
+            if self.open.is_empty() || now.elapsed() > wait {
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        for (at, _) in asked {
-            self.settle(*at).await?;
-        }
-        Ok(())
     }
 
     async fn settle(&mut self, at: usize) -> anyhow::Result<()> {

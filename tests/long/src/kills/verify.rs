@@ -66,7 +66,8 @@ async fn acknowledged(
 fn tasks(log: &Path) -> anyhow::Result<BTreeSet<String>> {
     let text = std::fs::read_to_string(log)?;
     let lines = text.lines().filter(|it| it.contains("parallax_agent::desk: acknowledged"));
-    let tasks = lines.filter_map(|it| Some(it.split_once("task=\"")?.1.split_once('"')?.0.to_owned()));
+    let tasks =
+        lines.filter_map(|it| Some(it.split_once("task=\"")?.1.split_once('"')?.0.to_owned()));
     Ok(tasks.collect())
 }
 
@@ -94,8 +95,12 @@ async fn emissions(
         let Some(account) = it.accounts.first() else { continue };
         let id = AccountId::new(account.id.as_str()).context("an id")?;
         let mut started = 0;
-        let asked: BTreeSet<&String> =
-            seen.asked.iter().filter(|(_, target)| *target == it.target_id).map(|(id, _)| id).collect();
+        let asked: BTreeSet<&String> = seen
+            .asked
+            .iter()
+            .filter(|(_, target)| *target == it.target_id)
+            .map(|(id, _)| id)
+            .collect();
         for diagnosis in asked {
             let name = DiagnosisId::new(diagnosis.as_str()).context("an id")?;
             started += store.standing(&id, &name).await.map_or(0, |it| it.used);
@@ -108,7 +113,10 @@ async fn emissions(
         }
         arrived += u64::from(most);
         if most > started {
-            failures.push(format!("{}: {most} credentials arrived, {started} logons started", it.target_id));
+            failures.push(format!(
+                "{}: {most} credentials arrived, {started} logons started",
+                it.target_id
+            ));
         }
     }
     Ok(arrived)
@@ -125,7 +133,9 @@ fn show(seen: &Seen, acknowledged: usize, (full, sent): (usize, u64), longest: D
     let states: Vec<String> = seen.states.iter().map(|(name, it)| format!("{name} {it}")).collect();
     println!("  {} diagnoses answered; ended: {}", seen.answered.len(), states.join(", "));
     println!("  {acknowledged} results acknowledged, each looked up in the database");
-    println!("  {full} accounts at exactly {BUDGET} refused logons, none above; {sent} credentials arrived");
+    println!(
+        "  {full} accounts at exactly {BUDGET} refused logons, none above; {sent} credentials arrived"
+    );
     println!("  {} starts, ready after at most {} ms", seen.ready.len(), longest.as_millis());
 }
 

@@ -171,12 +171,7 @@ impl Session {
                 Said::Refuse(refuse) if refuse.task == id => return Ok(refused(refuse.reason)),
                 Said::Begin(begin) => {
                     let reason = "only the way to it was wanted".to_owned();
-                    let deny = wire::Deny {
-                        attempt: begin.attempt,
-                        nonce: begin.nonce,
-                        reason,
-                        ..Default::default()
-                    };
+                    let deny = wire::Deny { attempt: begin.attempt, nonce: begin.nonce, reason };
                     self.tell(Tell::Deny(deny)).await?;
                 }
                 Said::Result(result) if result.task == id => {
@@ -188,7 +183,12 @@ impl Session {
                         other => Verdict::Other(format!("{other:?}")),
                     });
                 }
-                other => return Ok(Verdict::Other(format!("{other:?}"))),
+                other @ (Said::Hello(_)
+                | Said::Accept(_)
+                | Said::Refuse(_)
+                | Said::Progress(_)
+                | Said::Result(_)
+                | Said::Heartbeat(_)) => return Ok(Verdict::Other(format!("{other:?}"))),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A network namespace in which every address of both families is this machine's own, and nothing leads out.
 //!
-//! There is only the loopback device, and everything is routed to it as local; so any address answers, and no kernel needs
-//! dummy devices or virtual cables for it.
+//! There is only the loopback device, and everything is routed to it as local; so any address answers, and the kernel needs
+//! no other kind of device for it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};

@@ -112,8 +112,11 @@ const V6: [(&str, &str); 9] = [
 /// Outside of these, nothing of IPv6 is public.
 const V6_PUBLIC: [&str; 3] = ["2000::/3", "::ffff:0:0/96", "64:ff9b::/96"];
 
+/// A range, pieces of bits, and whether they are upside down.
+type Inside = (&'static str, &'static [(usize, usize)], bool);
+
 /// Ranges with an IPv4 address inside: the pieces of bits that hold it, and whether they are upside down.
-const INSIDE: [(&str, &[(usize, usize)], bool); 11] = [
+const INSIDE: [Inside; 11] = [
     ("::ffff:0:0/96", &[(96, 128)], false),
     ("::/96", &[(96, 128)], false),
     ("::ffff:0:0:0/96", &[(96, 128)], false),
@@ -178,8 +181,8 @@ fn is_in(range: &str, own: &str) -> bool {
 
 fn bits(address: IpAddr) -> String {
     match address {
-        IpAddr::V4(v4) => v4.octets().iter().map(|it| format!("{it:08b}")).collect(),
-        IpAddr::V6(v6) => v6.octets().iter().map(|it| format!("{it:08b}")).collect(),
+        IpAddr::V4(v4) => format!("{:032b}", v4.to_bits()),
+        IpAddr::V6(v6) => format!("{:0128b}", v6.to_bits()),
     }
 }
 

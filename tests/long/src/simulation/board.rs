@@ -90,12 +90,7 @@ impl Hands for StandIn {
     }
 }
 
-fn emit(
-    agent: usize,
-    board: &SharedBoard,
-    task: &Task,
-    secret: &str,
-) -> oneshot::Receiver<Ending> {
+fn emit(agent: usize, board: &SharedBoard, task: &Task, secret: &str) -> oneshot::Receiver<Ending> {
     let (heard, answer) = oneshot::channel();
     if let Some(logon) = &task.logon {
         lock(board).emissions.push(Emission {

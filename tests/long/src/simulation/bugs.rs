@@ -40,7 +40,7 @@ pub(super) enum Bug {
     BreakerForgotten,
     /// The last result wins. The triggers that keep outcomes are taken away.
     LastResultWins,
-    /// Lines of the audit are lost. The triggers that keep them are taken away.
+    /// Lines of the audit lose what they say. The trigger that keeps them is taken away.
     AuditLost,
     /// What was reserved or started is never swept, and a result that does not come is not waited for.
     NoSweep,
@@ -88,6 +88,27 @@ impl Bug {
         }
     }
 
+    /// A seed that has shown it. A short search begins there; when it no longer does, the search goes on as ever.
+    pub(super) fn shown_by(self) -> u64 {
+        match self {
+            Self::ChargeAfterResult
+            | Self::RefundOnTimeout
+            | Self::HttpRetry
+            | Self::CheckThenInsert
+            | Self::LastResultWins
+            | Self::AuditLost => 1,
+            Self::NoSweep => 2,
+            Self::GoWithoutGuard | Self::Redispatch => 5,
+            Self::FreezeForgotten => 6,
+            Self::RestoreWithoutFreeze => 10,
+            Self::SecondGo => 14,
+            Self::BreakerForgotten => 17,
+            Self::NoncePerStart => 26,
+            Self::NoNonceCheck => 37,
+            Self::UncappedNotSent => 76,
+        }
+    }
+
     /// Done to the database when it is opened, once a run.
     pub(super) fn at_open(self) -> Option<&'static str> {
         match self {
@@ -97,16 +118,29 @@ impl Bug {
             Self::LastResultWins => {
                 Some("DROP TRIGGER attempt_moves_forward; DROP TRIGGER attempt_outcome_stays")
             }
-            Self::AuditLost => Some("DROP TRIGGER audit_is_kept; PRAGMA foreign_keys = OFF"),
-            _ => None,
+            Self::AuditLost => Some("DROP TRIGGER audit_is_append_only"),
+            Self::NoncePerStart
+            | Self::NoNonceCheck
+            | Self::ChargeAfterResult
+            | Self::RefundOnTimeout
+            | Self::SecondGo
+            | Self::GoWithoutGuard
+            | Self::Redispatch
+            | Self::RestoreWithoutFreeze
+            | Self::FreezeForgotten
+            | Self::HttpRetry
+            | Self::UncappedNotSent
+            | Self::NoSweep
+            | Self::BreakerForgotten => None,
         }
     }
 
     /// Done to the database after a controller has started again.
     pub(super) fn at_restart(self, was_put_back: bool) -> Option<&'static str> {
-        const UNFREEZE: &str = "UPDATE account_guard SET frozen_until_ms = NULL, freeze_reason = NULL";
-        let unfreezes = self == Self::FreezeForgotten
-            || self == Self::RestoreWithoutFreeze && was_put_back;
+        const UNFREEZE: &str =
+            "UPDATE account_guard SET frozen_until_ms = NULL, freeze_reason = NULL";
+        let unfreezes =
+            self == Self::FreezeForgotten || self == Self::RestoreWithoutFreeze && was_put_back;
         unfreezes.then_some(UNFREEZE)
     }
 
@@ -119,8 +153,20 @@ impl Bug {
             Self::LastResultWins => Some(
                 "UPDATE attempt SET state = 'succeeded', outcome = 'accepted' WHERE outcome = 'refused' AND cost > 1",
             ),
-            Self::AuditLost => Some("DELETE FROM audit WHERE action = 'logon.start'"),
-            _ => None,
+            Self::AuditLost => Some("UPDATE audit SET detail = '' WHERE action = 'logon.start'"),
+            Self::NoncePerStart
+            | Self::NoNonceCheck
+            | Self::ChargeAfterResult
+            | Self::RefundOnTimeout
+            | Self::SecondGo
+            | Self::GoWithoutGuard
+            | Self::Redispatch
+            | Self::RestoreWithoutFreeze
+            | Self::FreezeForgotten
+            | Self::HttpRetry
+            | Self::UncappedNotSent
+            | Self::NoSweep
+            | Self::CheckThenInsert => None,
         }
     }
 }

@@ -43,6 +43,7 @@ pub(super) struct Sights<'a> {
 
 /// What was seen so far.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing, and none excludes another")]
 pub(super) struct Checks {
     rows: BTreeMap<String, AttemptRow>,
     guards: BTreeMap<String, GuardRow>,
@@ -55,10 +56,14 @@ pub(super) struct Checks {
     pub claims: BTreeSet<String>,
     /// Until when nothing may start, by the wall clock.
     frozen_until_ms: BTreeMap<String, i64>,
+    /// The same for clocks that were moved, by a clock that cannot be.
+    distrusted_until: BTreeMap<String, Duration>,
     /// Agents may lie about what they sent; then twice the budget is the limit, and the ledger cannot know better.
     pub has_liars: bool,
     /// The wall clock was moved, so that spaces of time cannot be read from rows.
     pub clock_was_moved: bool,
+    /// The rows that are seen next are another database's: nothing of them happened just now.
+    is_new_ground: bool,
     /// Some account was frozen, some budget was charged to the last count.
     pub was_frozen: bool,
     pub was_used_up: bool,
@@ -79,6 +84,7 @@ impl Checks {
     pub(super) fn put_back(&mut self, wall_ms: i64) {
         self.rows.clear();
         self.refused.clear();
+        self.is_new_ground = true;
         for (account, guard) in &self.guards {
             let until_ms = wall_ms + guard.quiet_ms;
             let known = self.frozen_until_ms.entry(account.clone()).or_default();
@@ -86,10 +92,28 @@ impl Checks {
         }
     }
 
+    /// The wall clock was moved further than is borne: from here on nothing may start for a quiet gap.
+    pub(super) fn clock_moved(&mut self, now: Duration) {
+        for (account, guard) in &self.guards {
+            let quiet = Duration::from_millis(guard.quiet_ms.unsigned_abs());
+            self.distrusted_until.insert(account.clone(), now + quiet);
+        }
+    }
+
+    fn is_distrusted(&self, account: &str, now: Duration) -> bool {
+        self.distrusted_until.get(account).is_some_and(|it| *it > now)
+    }
+
     /// An operator looked, and takes the breaker and the freeze of an account away.
     pub(super) fn released(&mut self, account: &str) {
         self.refused.retain(|(of, _)| of != account);
         self.frozen_until_ms.remove(account);
+        self.distrusted_until.remove(account);
+    }
+
+    /// An account whose secret was refused.
+    pub(super) fn refused_account(&self) -> Option<String> {
+        self.refused.first().map(|(account, _)| account.clone())
     }
 
     /// I3, I4, I5: a credential left under this attempt, after this go.
@@ -129,12 +153,17 @@ impl Checks {
             if before.as_ref() == Some(row) {
                 continue;
             }
+            if self.is_new_ground {
+                self.rows.insert(row.attempt_id.clone(), row.clone());
+                continue;
+            }
             self.check_move(before.as_ref(), row)?;
             if row.started_ms.is_some() && before.is_none_or(|it| it.started_ms.is_none()) {
-                self.check_start(row, &sights.attempts)?;
+                self.check_start(row, &sights.attempts, sights.now)?;
             }
             self.rows.insert(row.attempt_id.clone(), row.clone());
         }
+        self.is_new_ground = false;
         self.check_settled(&sights)?;
         self.check_sums(&sights)
     }
@@ -188,7 +217,7 @@ impl Checks {
     }
 
     /// I7, I8, I10 and the pace at one server.
-    fn check_start(&mut self, row: &AttemptRow, all: &[AttemptRow]) -> Checked {
+    fn check_start(&mut self, row: &AttemptRow, all: &[AttemptRow], now: Duration) -> Checked {
         let at_ms = row.started_ms.unwrap_or_default();
         if let Some(nonce) = &row.begin_nonce {
             self.started.insert(row.attempt_id.clone(), nonce.clone());
@@ -199,6 +228,10 @@ impl Checks {
         if self.frozen_until_ms.get(&row.account).is_some_and(|it| *it > at_ms) {
             return violated("I8 freeze", format!("{} starts while it is frozen", row.account));
         }
+        if self.is_distrusted(&row.account, now) {
+            let text = format!("{} starts after the clock was moved", row.account);
+            return violated("I8 freeze", text);
+        }
         if self.refused.contains(&(row.account.clone(), row.secret_version)) {
             let text = format!("version {} of {} was refused", row.secret_version, row.account);
             return violated("I7 breaker", text);
@@ -206,7 +239,8 @@ impl Checks {
         let is_end = |it: &&AttemptRow| {
             it.diagnosis == row.diagnosis && it.account == row.account && it.state == "charged"
         };
-        if all.iter().filter(is_end).any(|it| it.settled_ms.is_some_and(|ms| ms <= row.reserved_ms)) {
+        if all.iter().filter(is_end).any(|it| it.settled_ms.is_some_and(|ms| ms <= row.reserved_ms))
+        {
             let text = "a logon after one that was refused or unproven, in one diagnosis";
             return violated("I7 one refusal a diagnosis", text.to_owned());
         }
@@ -256,9 +290,11 @@ impl Checks {
                 return violated("I1 budget", text);
             }
             let held = guard.open_cost + guard.charged_cost;
-            let is_frozen = guard.frozen_until_ms.is_some_and(|it| it > sights.wall_ms);
+            let is_frozen = guard.frozen_until_ms.is_some_and(|it| it > sights.wall_ms)
+                || self.is_distrusted(account, sights.now);
             if counter > held && !is_frozen && !self.has_liars {
-                let text = format!("the counter of {account} is {counter}, the ledger holds {held}");
+                let text =
+                    format!("the counter of {account} is {counter}, the ledger holds {held}");
                 return violated("I2 dominance", text);
             }
         }
@@ -267,9 +303,12 @@ impl Checks {
 
     /// L1: nothing is open any more.
     pub(super) fn look_at_end(&self) -> Checked {
-        let open = self.rows.values().find(|it| matches!(it.state.as_str(), "reserved" | "started"));
+        let open =
+            self.rows.values().find(|it| matches!(it.state.as_str(), "reserved" | "started"));
         match open {
-            Some(row) => violated("L1 comes to an end", format!("an attempt is still {}", row.state)),
+            Some(row) => {
+                violated("L1 comes to an end", format!("an attempt is still {}", row.state))
+            }
             None => Ok(()),
         }
     }
@@ -277,6 +316,12 @@ impl Checks {
     /// What became of the attempts.
     pub(super) fn rows(&self) -> impl Iterator<Item = &AttemptRow> {
         self.rows.values()
+    }
+
+    /// Whether an attempt of the account is open.
+    pub(super) fn is_open(&self, account: &str) -> bool {
+        let is_open = |it: &&AttemptRow| matches!(it.state.as_str(), "reserved" | "started");
+        self.rows.values().filter(is_open).any(|it| it.account == account)
     }
 
     pub(super) fn row(&self, attempt: &str) -> Option<&AttemptRow> {

@@ -8,6 +8,7 @@ use parallax_auth::Secret;
 use parallax_controller::simulation::Asked;
 use parallax_model::{AccountId, DiagnosisId, NameForm, PathId, TargetId, UserName};
 use parallax_store::FreezeScope;
+use parallax_wire::pb::link::session_request::Message as Said;
 use rand::RngExt as _;
 
 use super::board::lock;
@@ -21,7 +22,7 @@ use super::world::{Stop, World};
 pub(super) const EVENTS: u32 = 220;
 /// After the last event: longer than an attempt may stay open (60 s + D + H), and time for every result to arrive.
 const HEALED: Duration = Duration::from_secs(5);
-const HEALED_TIMES: u32 = 60;
+const HEALED_TIMES: u32 = 42;
 /// The wall clock may be moved by this much without harm.
 const JUMP_BORNE_MS: i64 = 60_000;
 
@@ -50,52 +51,54 @@ enum Kind {
 }
 
 const WEIGHTS: [(Kind, u32); 19] = [
-    (Kind::Deliver, 300),
-    (Kind::Repeat, 40),
+    (Kind::Deliver, 400),
+    (Kind::Repeat, 30),
     (Kind::Replay, 40),
-    (Kind::Lose, 12),
-    (Kind::Pass, 130),
-    (Kind::Proceed, 100),
+    (Kind::Lose, 10),
+    (Kind::Pass, 110),
+    (Kind::Proceed, 110),
     (Kind::Join, 60),
-    (Kind::LogOn, 70),
+    (Kind::LogOn, 110),
     (Kind::GiveUp, 4),
-    (Kind::Cut, 12),
-    (Kind::Heal, 16),
-    (Kind::AgentCrash, 12),
-    (Kind::ControllerCrash, 8),
-    (Kind::Backup, 4),
-    (Kind::PasswordChange, 5),
+    (Kind::Cut, 8),
+    (Kind::Heal, 20),
+    (Kind::AgentCrash, 10),
+    (Kind::ControllerCrash, 6),
+    (Kind::Backup, 3),
+    (Kind::PasswordChange, 4),
     (Kind::Rotate, 16),
-    (Kind::Release, 16),
-    (Kind::Jump, 3),
-    (Kind::Freeze, 2),
+    (Kind::Release, 36),
+    (Kind::Jump, 2),
+    (Kind::Freeze, 1),
 ];
 
 impl World<'_> {
     /// Draws an event and lets it happen.
     pub(super) fn happen(&mut self) -> Result<(), Stop> {
         self.figures.count("events");
-        match self.draw() {
-            Kind::Deliver => self.deliver_one(),
+        let kind = self.draw();
+        match kind {
             Kind::Repeat => self.repeat_one(),
-            Kind::Replay => self.replay_one(),
             Kind::Lose => self.lose_one(),
-            Kind::Pass => self.pass_some_time(),
-            Kind::Proceed => self.proceed_one(),
-            Kind::Join => self.join_one(),
-            Kind::LogOn => self.log_on(),
-            Kind::GiveUp => self.give_up_one(),
             Kind::Cut => self.cut_one(),
             Kind::Heal => self.heal_one(),
-            Kind::AgentCrash => self.crash_or_start_agent(),
-            Kind::ControllerCrash => self.crash_or_start_controller(),
-            Kind::Backup => self.keep_backup(),
-            Kind::PasswordChange => self.change_password(),
-            Kind::Rotate => self.rotate_secret(),
-            Kind::Release => self.release_account(),
             Kind::Jump => self.jump_clock(),
-            Kind::Freeze => self.freeze_account(),
+            Kind::PasswordChange => self.change_password(),
+            Kind::Deliver => self.deliver_one()?,
+            Kind::Replay => self.replay_one()?,
+            Kind::Pass => self.pass_some_time()?,
+            Kind::Proceed => self.proceed_one()?,
+            Kind::Join => self.join_one()?,
+            Kind::LogOn => self.log_on()?,
+            Kind::GiveUp => self.give_up_one()?,
+            Kind::AgentCrash => self.crash_or_start_agent()?,
+            Kind::ControllerCrash => self.crash_or_start_controller()?,
+            Kind::Backup => self.keep_backup()?,
+            Kind::Rotate => self.rotate_secret()?,
+            Kind::Release => self.release_account()?,
+            Kind::Freeze => self.freeze_account()?,
         }
+        Ok(())
     }
 
     fn draw(&mut self) -> Kind {
@@ -118,6 +121,30 @@ impl World<'_> {
         ACCOUNTS[self.rng.random_range(0..ACCOUNTS.len())].id
     }
 
+    /// Mostly one of which no logon is under way.
+    fn any_free_account(&mut self) -> &'static str {
+        let free: Vec<_> =
+            ACCOUNTS.iter().map(|it| it.id).filter(|it| !self.checks.is_open(it)).collect();
+        if free.is_empty() || self.rng.random_range(0..8) == 0 {
+            return self.any_account();
+        }
+        free[self.rng.random_range(0..free.len())]
+    }
+
+    /// Mostly one with a session.
+    fn any_seated_agent(&mut self) -> usize {
+        let seated: Vec<usize> = (0..self.seats.len())
+            .filter(|it| {
+                let process = self.seats[*it].process.as_ref();
+                process.is_some_and(parallax_agent::simulation::SimulatedAgent::has_session)
+            })
+            .collect();
+        if seated.is_empty() || self.rng.random_range(0..12) == 0 {
+            return self.any_agent();
+        }
+        seated[self.rng.random_range(0..seated.len())]
+    }
+
     // The network.
 
     /// Mostly the oldest message, at times any: so messages overtake each other, and do not wait for ever.
@@ -133,29 +160,23 @@ impl World<'_> {
     }
 
     /// Something that was said is said once more.
-    fn repeat_one(&mut self) -> Result<(), Stop> {
+    fn repeat_one(&mut self) {
         let known = self.network.remembered();
         if known.is_empty() {
-            return Ok(());
+            return;
         }
         let recent = known.len().min(12);
         let index = known.len() - 1 - self.rng.random_range(0..recent);
         let message = known[index].clone();
         self.figures.count("duplicates");
         self.network.in_flight.push(message);
-        Ok(())
     }
 
     /// Somebody plays an attempt's offer again, or, to a begin that is on its way, the go that was once recorded.
     fn replay_one(&mut self) -> Result<(), Stop> {
         let begun = self.network.in_flight.iter().find_map(|it| match &it.body {
-            Body::ToController { said, .. } => match said {
-                parallax_wire::pb::link::session_request::Message::Begin(it) => {
-                    Some(it.attempt.clone())
-                }
-                _ => None,
-            },
-            Body::ToAgent(_) => None,
+            Body::ToController { said: Said::Begin(begin), .. } => Some(begin.attempt.clone()),
+            Body::ToController { .. } | Body::ToAgent(_) => None,
         });
         if let Some(go) = begun.and_then(|it| self.network.go_of(&it)) {
             self.say("a go is played again");
@@ -182,19 +203,18 @@ impl World<'_> {
         Ok(())
     }
 
-    fn lose_one(&mut self) -> Result<(), Stop> {
+    fn lose_one(&mut self) {
         if self.network.in_flight.is_empty() {
-            return Ok(());
+            return;
         }
         let index = self.rng.random_range(0..self.network.in_flight.len());
         let lost = self.network.in_flight.remove(index);
         let (word, _, _) = super::network::describe(&lost.body);
         self.say(&format!("a message is lost: {word}"));
         self.figures.count("losses");
-        Ok(())
     }
 
-    fn cut_one(&mut self) -> Result<(), Stop> {
+    fn cut_one(&mut self) {
         let agent = self.any_agent();
         let link = &mut self.network.links[agent];
         let (what, figure) = match self.rng.random_range(0..3) {
@@ -215,26 +235,27 @@ impl World<'_> {
         self.figures.count(figure);
         let who = self.seats[agent].vantage.clone();
         self.say(&format!("{who} is cut off, {what}"));
-        Ok(())
     }
 
-    fn heal_one(&mut self) -> Result<(), Stop> {
+    fn heal_one(&mut self) {
         let cut = |it: &super::network::Link| it.up_is_cut || it.down_is_cut;
         if let Some(agent) = self.network.links.iter().position(cut) {
             self.network.links[agent] = super::network::Link::default();
             let who = self.seats[agent].vantage.clone();
             self.say(&format!("{who} is reached again"));
         }
-        Ok(())
     }
 
     // Processes.
 
+    pub(super) fn join_all(&mut self) -> Result<(), Stop> {
+        (0..self.seats.len()).try_for_each(|_| self.join_one())
+    }
+
     fn join_one(&mut self) -> Result<(), Stop> {
         for agent in 0..self.seats.len() {
             let link = self.network.links[agent];
-            let is_free =
-                self.seats[agent].process.as_ref().is_some_and(|it| !it.has_session());
+            let is_free = self.seats[agent].process.as_ref().is_some_and(|it| !it.has_session());
             if is_free && !link.up_is_cut && !link.down_is_cut {
                 return self.join(agent);
             }
@@ -244,17 +265,14 @@ impl World<'_> {
 
     fn crash_or_start_agent(&mut self) -> Result<(), Stop> {
         let dead = self.seats.iter().position(|it| it.process.is_none());
-        let (agent, line) = match dead {
-            Some(agent) => {
-                self.start_agent(agent)?;
-                (agent, "starts")
-            }
-            None => {
-                let agent = self.any_agent();
-                self.figures.count("agent crashes");
-                self.crash_agent(agent);
-                (agent, "crashes")
-            }
+        let (agent, line) = if let Some(agent) = dead {
+            self.start_agent(agent)?;
+            (agent, "starts")
+        } else {
+            let agent = self.any_agent();
+            self.figures.count("agent crashes");
+            self.crash_agent(agent);
+            (agent, "crashes")
         };
         let who = self.seats[agent].vantage.clone();
         self.say(&format!("{who} {line}"));
@@ -306,10 +324,10 @@ impl World<'_> {
 
     fn pass_some_time(&mut self) -> Result<(), Stop> {
         let ms = match self.rng.random_range(0..100) {
-            0..60 => self.rng.random_range(10..3_000),
-            60..88 => self.rng.random_range(3_000..30_000),
-            88..96 => self.rng.random_range(30_000..300_000),
-            96..99 => self.rng.random_range(300_000..3_600_000),
+            0..70 => self.rng.random_range(10..3_000),
+            70..90 => self.rng.random_range(3_000..20_000),
+            90..97 => self.rng.random_range(20_000..180_000),
+            97..99 => self.rng.random_range(180_000..2_000_000),
             _ => self.rng.random_range(3_600_000..8_000_000),
         };
         self.say(&format!("{ms} ms pass"));
@@ -317,7 +335,7 @@ impl World<'_> {
     }
 
     /// Within what is borne, or far beyond it: then everything has to freeze.
-    fn jump_clock(&mut self) -> Result<(), Stop> {
+    fn jump_clock(&mut self) {
         let ms = match self.rng.random_range(0..3) {
             0 => self.rng.random_range(-JUMP_BORNE_MS / 4..=JUMP_BORNE_MS / 4),
             1 => self.rng.random_range(120_000..20_000_000),
@@ -325,9 +343,11 @@ impl World<'_> {
         };
         self.time.jump_ms(ms);
         self.checks.clock_was_moved = true;
+        if ms.abs() > JUMP_BORNE_MS {
+            self.checks.clock_moved(self.now);
+        }
         self.figures.count("clock jumps");
         self.say(&format!("the wall clock is moved by {ms} ms"));
-        Ok(())
     }
 
     // Agents.
@@ -354,13 +374,13 @@ impl World<'_> {
     // People.
 
     fn log_on(&mut self) -> Result<(), Stop> {
-        let account = self.any_account();
-        let agent = self.any_agent();
+        let account = self.any_free_account();
+        let agent = self.any_seated_agent();
         let endpoint = self.rng.random_range(0..ENDPOINTS.len());
         let number = self.next;
         self.next += 1;
         // Several logons of one diagnosis, now and then.
-        let is_same = number > 1 && self.rng.random_range(0..3) == 0;
+        let is_same = !self.diagnosis.is_empty() && self.rng.random_range(0..3) == 0;
         let diagnosis = if is_same { self.diagnosis.clone() } else { format!("d{number}") };
         let asked = Asked {
             task: format!("t{number:04}"),
@@ -392,7 +412,8 @@ impl World<'_> {
         let task = asked.task.clone();
         store.block_on(controller.log_on(now, asked))?;
         self.is_touched = true;
-        self.trace.note(now, &format!("{task} of {diagnosis}: {account} at {}", ENDPOINTS[endpoint].0));
+        self.trace
+            .note(now, &format!("{task} of {diagnosis}: {account} at {}", ENDPOINTS[endpoint].0));
         if self.bug == Some(Bug::CheckThenInsert)
             && let Some(open) = &self.store
         {
@@ -425,7 +446,7 @@ impl World<'_> {
         self.settle()
     }
 
-    fn change_password(&mut self) -> Result<(), Stop> {
+    fn change_password(&mut self) {
         let account = self.any_account();
         let number = self.next;
         self.next += 1;
@@ -433,7 +454,6 @@ impl World<'_> {
             principal.password = format!("changed-{account}-{number:04}");
         }
         self.say(&format!("the password of {account} is changed in the directory"));
-        Ok(())
     }
 
     /// To the right password, or to a wrong one.
@@ -443,7 +463,8 @@ impl World<'_> {
         self.next += 1;
         let is_right = self.rng.random_range(0..2) == 0;
         let right = self.directory.principals.get(account).map(|it| it.password.clone());
-        let secret = right.filter(|_| is_right).unwrap_or(format!("mistyped-{account}-{number:04}"));
+        let secret =
+            right.filter(|_| is_right).unwrap_or(format!("mistyped-{account}-{number:04}"));
         let Some(store) = &self.store else { return Ok(()) };
         let id = AccountId::new(account).map_err(|error| anyhow!("{error}"))?;
         let secret = Secret::new(secret).map_err(|error| anyhow!("{error}"))?;
@@ -457,9 +478,9 @@ impl World<'_> {
 
     /// An operator looked, and lets an account go on whose breaker is open. A freeze he leaves alone.
     fn release_account(&mut self) -> Result<(), Stop> {
-        let account = self.any_account();
+        let Some(account) = self.checks.refused_account() else { return Ok(()) };
         let Some(store) = &self.store else { return Ok(()) };
-        let id = AccountId::new(account).map_err(|error| anyhow!("{error}"))?;
+        let id = AccountId::new(account.as_str()).map_err(|error| anyhow!("{error}"))?;
         let budget = self.rooms.store.block_on(store.budget(&id))?;
         if budget.breaker.is_none() || budget.frozen.is_some() {
             return Ok(());
@@ -467,7 +488,7 @@ impl World<'_> {
         self.rooms.store.block_on(store.release(&id, "operator", "looked"))?;
         // The clock is looked at in the same breath, and may freeze it; that stays.
         if self.rooms.store.block_on(store.budget(&id))?.frozen.is_none() {
-            self.checks.released(account);
+            self.checks.released(&account);
         }
         self.is_touched = true;
         self.say(&format!("{account} is released"));
@@ -512,10 +533,11 @@ impl World<'_> {
         self.is_touched = true;
         self.look()?;
         self.checks.look_at_end()?;
-        self.figure()
+        self.figure();
+        Ok(())
     }
 
-    fn figure(&mut self) -> Result<(), Stop> {
+    fn figure(&mut self) {
         for listed in &ACCOUNTS {
             let Some(k) = self.checks.guard(listed.id).map(|it| it.k) else { continue };
             let peak = self.directory.principals.get(listed.id).map_or(0, |it| it.peak);
@@ -528,6 +550,5 @@ impl World<'_> {
         self.figures.add("freezes", u64::from(self.checks.was_frozen));
         self.figures.add("budgets used up", u64::from(self.checks.was_used_up));
         self.figures.add("runs with liars", u64::from(self.checks.has_liars));
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use parallax_auth::Secret;
-use parallax_model::{Endpoint, EndpointName, TargetId, VantageName, Vantage, Zone};
+use parallax_model::{Endpoint, EndpointName, TargetId, Vantage, VantageName, Zone};
 use parallax_probe::{Dial, Instrument, Mapped, Route};
 use parallax_store::simulation::SimulatedTime;
 use parallax_store::{NewAccount, Store};
@@ -54,7 +54,8 @@ pub(super) struct Ground {
 impl Ground {
     pub(super) async fn prepare() -> anyhow::Result<Self> {
         let memory = Path::new(MEMORY);
-        let room = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }?;
+        let room =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }?;
         let prepared = room.path().join("prepared");
         let store = Store::open_simulated(&prepared, &SimulatedTime::new(START_MS)).await?;
         for listed in &ACCOUNTS {
@@ -98,10 +99,8 @@ pub(super) fn first_password(account: &str) -> String {
 
 /// The endpoints as agents are to know them.
 pub(super) fn endpoints() -> anyhow::Result<Vec<Endpoint>> {
-    let target = parallax_wire::check_target(&pb::Target {
-        name: format!("targets/{TARGET}"),
-        ..target()
-    });
+    let target =
+        parallax_wire::check_target(&pb::Target { name: format!("targets/{TARGET}"), ..target() });
     Ok(target.map_err(|wrong| anyhow!("the target: {wrong:?}"))?.endpoints)
 }
 

@@ -76,9 +76,7 @@ impl Network {
 
     /// The go of an attempt, as it was recorded.
     pub(super) fn go_of(&self, attempt: &str) -> Option<InFlight> {
-        let is_go = |it: &&InFlight| {
-            matches!(&it.body, Body::ToAgent(Told::Go(go)) if go.attempt == attempt)
-        };
+        let is_go = |it: &&InFlight| matches!(&it.body, Body::ToAgent(Told::Go(go)) if go.attempt == attempt);
         self.remembered.iter().rev().find(is_go).cloned()
     }
 

@@ -36,6 +36,14 @@ impl Trace {
         self.lines.len()
     }
 
+    /// The digest in lower-case hexadecimal.
+    pub(super) fn digest_text(&self) -> String {
+        let bytes = self.digest();
+        bytes
+            .iter()
+            .fold(String::with_capacity(2 * bytes.len()), |text, it| text + &format!("{it:02x}"))
+    }
+
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for line in &self.lines {

@@ -28,16 +28,11 @@ use super::bugs::{Bug, Forger, sealed_go};
 use super::checks::{Checks, Sights, Violation};
 use super::directory::{Directory, Principal};
 use super::figures::Figures;
-use super::ground::{ACCOUNTS, DATABASE, Ground, START_MS, agent_name, endpoints, first_password, instrument};
+use super::ground::{
+    ACCOUNTS, DATABASE, Ground, START_MS, agent_name, endpoints, first_password, instrument,
+};
 use super::network::{Body, InFlight, Network, describe};
 use super::trace::Trace;
-
-/// An end of a session that hears nothing for this long gives it up.
-const DEAD_AFTER: Duration = Duration::from_secs(45);
-/// Between two sweeps of the ledger.
-const SWEEP: Duration = Duration::from_secs(5);
-/// The longest stride while anything is under way.
-const STRIDE: Duration = Duration::from_secs(5);
 
 /// Why a run ends early.
 #[derive(Debug)]
@@ -79,10 +74,10 @@ pub(super) struct Seat {
     pub process: Option<SimulatedAgent>,
     /// The session as the agent sees it, and when it last could hear the controller.
     pub epoch: i64,
-    heard_at: Duration,
+    pub heard_at: Duration,
     /// The session as the controller sees it, and when it last could hear the agent.
     pub seen_epoch: Option<i64>,
-    seen_at: Duration,
+    pub seen_at: Duration,
     pub lies: bool,
     forger: Option<Forger>,
     /// The nonce of the go that was delivered last.
@@ -114,7 +109,7 @@ pub(super) struct World<'a> {
     pub backup: Option<PathBuf>,
     begins: Begins,
     redispatched: Vec<String>,
-    swept_at: Duration,
+    pub swept_at: Duration,
     /// Something may have been written since the last look.
     pub is_touched: bool,
     /// Diagnoses and tasks are numbered.
@@ -141,7 +136,8 @@ impl<'a> World<'a> {
         bug: Option<Bug>,
     ) -> Result<Self, Stop> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let has_liars = bug == Some(Bug::UncappedNotSent) || rng.random_range(0..6) == 0;
+        let lies_always = bug == Some(Bug::UncappedNotSent);
+        let has_liars = lies_always || rng.random_range(0..6) == 0;
         let count = rng.random_range(2..=5);
         let mut seats = Vec::with_capacity(count);
         for index in 0..count {
@@ -153,14 +149,14 @@ impl<'a> World<'a> {
                 heard_at: Duration::ZERO,
                 seen_epoch: None,
                 seen_at: Duration::ZERO,
-                lies: has_liars && rng.random_range(0..2) == 0,
+                lies: has_liars && (lies_always || rng.random_range(0..2) == 0),
                 forger: None,
                 last_go: None,
             });
         }
         let mut directory = Directory::default();
         for listed in &ACCOUNTS {
-            let is_right = rng.random_range(0..2) == 0;
+            let is_right = !lies_always && rng.random_range(0..2) == 0;
             let first = first_password(listed.id);
             let password = if is_right { first } else { format!("changed-{first}") };
             let principal = Principal::new(password, listed.window);
@@ -264,8 +260,7 @@ impl<'a> World<'a> {
             _ => None,
         };
         let _inside = self.rooms.agents.enter();
-        let agent =
-            SimulatedAgent::start(instrument, Arc::new(stand_in), &self.endpoints, &spool);
+        let agent = SimulatedAgent::start(instrument, Arc::new(stand_in), &self.endpoints, &spool);
         let seat = &mut self.seats[index];
         seat.process = Some(agent);
         seat.forger = forger;
@@ -283,8 +278,7 @@ impl<'a> World<'a> {
 
     /// Begins a session, if nothing is in the way.
     pub(super) fn join(&mut self, index: usize) -> Result<(), Stop> {
-        let (Some(controller), Some(agent)) =
-            (&mut self.controller, &self.seats[index].process)
+        let (Some(controller), Some(agent)) = (&mut self.controller, &self.seats[index].process)
         else {
             return Ok(());
         };
@@ -391,8 +385,7 @@ impl<'a> World<'a> {
             }
         }
         self.take_notes()?;
-        if let (Some(statements), Some(store)) =
-            (self.bug.and_then(Bug::after_event), &self.store)
+        if let (Some(statements), Some(store)) = (self.bug.and_then(Bug::after_event), &self.store)
         {
             self.rooms.store.block_on(store.run_unguarded(statements))?;
             self.is_touched = true;
@@ -414,7 +407,8 @@ impl<'a> World<'a> {
             self.look()?;
             self.checks.emitted(&emission.attempt, nonce.as_deref())?;
             let cost = self.checks.row(&emission.attempt).map_or(1, |it| it.cost);
-            let lies = lies && self.rng.random_range(0..3) > 0;
+            let lies_always = self.bug == Some(Bug::UncappedNotSent);
+            let lies = lies && (lies_always || self.rng.random_range(0..3) > 0);
             let now = self.now;
             self.directory.arrive(now, emission, cost, lies, &mut self.rng);
         }
@@ -429,15 +423,12 @@ impl<'a> World<'a> {
             let Some(index) = self.seats.iter().position(|it| it.vantage == vantage) else {
                 continue;
             };
-            match told {
-                Told::Welcome(welcome) => {
-                    is_heard |= self.welcome(index, epoch, welcome);
-                }
-                told => {
-                    let told = self.answer_wrongly(index, told);
-                    self.network.send(InFlight { agent: index, body: Body::ToAgent(told) });
-                }
+            if let Told::Welcome(welcome) = told {
+                is_heard |= self.welcome(index, epoch, welcome);
+                continue;
             }
+            let told = self.answer_wrongly(index, told);
+            self.network.send(InFlight { agent: index, body: Body::ToAgent(told) });
         }
         is_heard
     }
@@ -468,7 +459,8 @@ impl<'a> World<'a> {
             Some(Bug::Redispatch) => self.redispatched.contains(&deny.attempt),
             _ => false,
         };
-        let begin = self.begins.iter().rev().find(|(of, it)| *of == index && it.nonce == deny.nonce);
+        let begin =
+            self.begins.iter().rev().find(|(of, it)| *of == index && it.nonce == deny.nonce);
         let (true, Some((_, begin)), Some(store)) = (is_granted, begin, &self.store) else {
             return told;
         };
@@ -529,6 +521,10 @@ impl<'a> World<'a> {
             ) => Some((attempt, *nonce, LogonResult::Accepted)),
             _ => None,
         };
+        if wrong.is_none() {
+            return Ok(());
+        }
+        self.look()?;
         if let (Some((attempt, nonce, result)), Some(store)) = (wrong, &self.store) {
             // A result that the ledger does not believe is no bug any more.
             let _ = self.rooms.store.block_on(store.settle(attempt, &nonce, result))?;
@@ -552,101 +548,6 @@ impl<'a> World<'a> {
         };
         self.checks.look(sights)?;
         self.is_touched = false;
-        Ok(())
-    }
-
-    // Time.
-
-    /// Time passes; what is due meanwhile is done in its turn.
-    pub(super) fn pass(&mut self, duration: Duration) -> Result<(), Stop> {
-        let end = self.now + duration;
-        while self.now < end {
-            let next = self.next_stop(end);
-            let stride = next - self.now;
-            self.now = next;
-            self.time.pass(stride);
-            self.rooms.agents.block_on(tokio::time::advance(stride));
-            for did in self.directory.pass(self.now, &mut self.rng) {
-                let number = self.number(&did.attempt);
-                let who = self.seats[did.agent].vantage.clone();
-                self.say(&format!("{} of #{number}, from {who}", did.what));
-                self.is_touched = true;
-            }
-            self.give_up_silent_sessions()?;
-            self.pass_at_controller()?;
-            self.settle()?;
-        }
-        Ok(())
-    }
-
-    fn next_stop(&self, end: Duration) -> Duration {
-        let due = [self.directory.next_due(), self.limit(), self.sweep_at()];
-        let next = due.into_iter().flatten().min().unwrap_or(end).min(end);
-        let is_busy = !lock(&self.board).preparing.is_empty() || self.limit().is_some();
-        let next = if is_busy { next.min(self.now + STRIDE) } else { next };
-        next.clamp(self.now + Duration::from_millis(1), end)
-    }
-
-    fn limit(&self) -> Option<Duration> {
-        self.controller.as_ref().and_then(SimulatedController::next_limit)
-    }
-
-    fn sweep_at(&self) -> Option<Duration> {
-        let has_open =
-            self.checks.rows().any(|it| matches!(it.state.as_str(), "reserved" | "started"));
-        has_open.then_some(self.swept_at.max(self.now) + SWEEP)
-    }
-
-    fn pass_at_controller(&mut self) -> Result<(), Stop> {
-        if self.bug == Some(Bug::NoSweep) {
-            return Ok(());
-        }
-        let (Some(controller), Some(store)) = (&mut self.controller, &self.store) else {
-            return Ok(());
-        };
-        if controller.next_limit().is_some_and(|it| it <= self.now) {
-            self.rooms.store.block_on(controller.pass(self.now))?;
-            self.is_touched = true;
-        }
-        if self.now >= self.swept_at + SWEEP {
-            self.swept_at = self.now;
-            self.rooms.store.block_on(store.sweep())?;
-            self.is_touched = true;
-        }
-        Ok(())
-    }
-
-    /// Both ends of a session notice, each for itself, that they hear nothing.
-    fn give_up_silent_sessions(&mut self) -> Result<(), Stop> {
-        for index in 0..self.seats.len() {
-            let link = self.network.links[index];
-            let seat = &mut self.seats[index];
-            let has_session = seat.process.as_ref().is_some_and(SimulatedAgent::has_session);
-            let is_same = has_session && seat.seen_epoch == Some(seat.epoch);
-            if is_same && !link.down_is_cut && self.controller.is_some() {
-                seat.heard_at = self.now;
-            } else if has_session
-                && self.now >= seat.heard_at + DEAD_AFTER
-                && let Some(agent) = &mut seat.process
-            {
-                self.rooms.agents.block_on(async { agent.lose_session() });
-                let line = format!("{} gives its session up", self.seats[index].vantage);
-                self.say(&line);
-            }
-            let seat = &mut self.seats[index];
-            let Some(epoch) = seat.seen_epoch else { continue };
-            if is_same && !link.up_is_cut {
-                seat.seen_at = self.now;
-            } else if self.now >= seat.seen_at + DEAD_AFTER
-                && let Some(controller) = &mut self.controller
-            {
-                seat.seen_epoch = None;
-                let vantage = seat.vantage.clone();
-                self.rooms.store.block_on(controller.leave(self.now, &vantage, epoch))?;
-                self.is_touched = true;
-                self.say(&format!("the controller gives the session of {vantage} up"));
-            }
-        }
         Ok(())
     }
 }
