@@ -58,7 +58,12 @@ fn agent_address(arguments: &FleetTokenArguments) -> Result<String, Failure> {
             is_host && Host::parse(host).is_ok() && port.parse::<u16>().is_ok_and(|it| it > 0)
         });
         return match parts {
-            Some(_) if given.chars().all(|it| it.is_ascii_graphic()) => Ok(given.clone()),
+            // It becomes part of a line for a shell.
+            Some(_)
+                if given.chars().all(|it| it.is_ascii_alphanumeric() || ".-_:[]".contains(it)) =>
+            {
+                Ok(given.clone())
+            }
             Some(_) | None => Err(wrong("has to be host:port, as parallax.example.org:7444")),
         };
     }
