@@ -200,6 +200,9 @@ impl Run {
 
     /// Records a path's report and tells watchers; acknowledges it if an agent sent it.
     pub(super) async fn write_down(&self, round: u32, task: &str, path: &PathId, heard: Heard) {
+        if heard.done.is_none() && self.stop.is_cancelled() {
+            return; // Silent because we stop: after the restart it is asked again, or counts as lost.
+        }
         let report = pb::PathReport::from(&PathReport { path: path.clone(), report: heard.report });
         let new = NewReport {
             diagnosis: self.id.clone(),
