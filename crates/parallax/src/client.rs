@@ -43,6 +43,25 @@ pub(crate) const PAGE_SIZE: i32 = 200;
 
 type Service = InterceptedService<Channel, Bearer>;
 
+/// Rows of one page after another, until there are no more or `limit` of them; `page` gives the rows of a page token and the
+/// token of the next page.
+pub(crate) async fn every_page<T>(
+    limit: usize,
+    page: impl AsyncFn(String) -> Result<(Vec<T>, String), Failure>,
+) -> Result<Vec<T>, Failure> {
+    let (mut rows, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let (more, next) = page(page_token).await?;
+        rows.extend(more);
+        if next.is_empty() || rows.len() >= limit {
+            break;
+        }
+        page_token = next;
+    }
+    rows.truncate(limit);
+    Ok(rows)
+}
+
 /// Puts the token into every call.
 #[derive(Clone)]
 pub(crate) struct Bearer(Option<AsciiMetadataValue>);

@@ -12,7 +12,7 @@ use crate::cli::{
     AccountAddArguments, AccountCommand, AccountRotateArguments, ConnectionArguments,
     MailboxChoice, OutputArgument, ThresholdChoice,
 };
-use crate::client::{Client, PAGE_SIZE, call, refused, resource_name};
+use crate::client::{Client, PAGE_SIZE, call, every_page, refused, resource_name};
 use crate::failure::{Failure, WrongField};
 use crate::files;
 use crate::render::{Screen, account_list, account_page, words};
@@ -201,18 +201,13 @@ async fn list(
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
     let client = Client::connect(connection).await?;
-    let mut accounts = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let accounts = every_page(usize::MAX, async |page_token| {
         let request = pb::ListAccountsRequest { page_size: PAGE_SIZE, page_token };
         let page =
             client.accounts().list_accounts(call(request)).await.map_err(refused)?.into_inner();
-        accounts.extend(page.accounts);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.accounts, page.next_page_token))
+    })
+    .await?;
     let words = words(output.language.lang);
     show_list(screen, output.output, &accounts, |it| account_list(it, words, screen.paint()))?;
     Ok(ExitCode::Healthy)

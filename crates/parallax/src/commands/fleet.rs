@@ -11,7 +11,7 @@ use crate::cli::{
     ConnectionArguments, FleetAgentArguments, FleetCommand, FleetTokenArguments, OutputArgument,
     ZoneChoice,
 };
-use crate::client::{Client, PAGE_SIZE, call, refused, resource_name};
+use crate::client::{Client, PAGE_SIZE, call, every_page, refused, resource_name};
 use crate::failure::{Failure, WrongField};
 use crate::render::{Screen, agent_list, agent_page, token_page, words};
 use crate::running::until_interrupted;
@@ -127,17 +127,12 @@ async fn list(
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
     let client = Client::connect(connection).await?;
-    let mut agents = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let agents = every_page(usize::MAX, async |page_token| {
         let request = pb::ListAgentsRequest { page_size: PAGE_SIZE, page_token };
         let page = client.fleet().list_agents(call(request)).await.map_err(refused)?.into_inner();
-        agents.extend(page.agents);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.agents, page.next_page_token))
+    })
+    .await?;
     let words = words(output.language.lang);
     show_list(screen, output.output, &agents, |it| agent_list(it, words, screen.paint()))?;
     Ok(ExitCode::Healthy)

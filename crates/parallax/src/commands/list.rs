@@ -5,7 +5,7 @@ use parallax_wire::pb;
 
 use super::show_list;
 use crate::cli::ListArguments;
-use crate::client::{Client, PAGE_SIZE, call, refused, resource_name};
+use crate::client::{Client, PAGE_SIZE, call, every_page, refused, resource_name};
 use crate::failure::Failure;
 use crate::render::{Screen, diagnosis_list, words};
 use crate::running::until_interrupted;
@@ -24,9 +24,7 @@ async fn list(arguments: &ListArguments, screen: &Screen) -> Result<ExitCode, Fa
         .map(|name| format!("target = \"{name}\""))
         .unwrap_or_default();
     let limit = usize::from(arguments.limit);
-    let mut diagnoses = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let diagnoses = every_page(limit, async |page_token| {
         let request = pb::ListDiagnosesRequest {
             page_size: PAGE_SIZE.min(i32::from(arguments.limit)),
             page_token,
@@ -34,13 +32,9 @@ async fn list(arguments: &ListArguments, screen: &Screen) -> Result<ExitCode, Fa
         };
         let page = client.diagnoses().list_diagnoses(call(request)).await;
         let page = page.map_err(refused)?.into_inner();
-        diagnoses.extend(page.diagnoses);
-        page_token = page.next_page_token;
-        if page_token.is_empty() || diagnoses.len() >= limit {
-            break;
-        }
-    }
-    diagnoses.truncate(limit);
+        Ok((page.diagnoses, page.next_page_token))
+    })
+    .await?;
     let words = words(arguments.output.language.lang);
     show_list(screen, arguments.output.output, &diagnoses, |it| {
         diagnosis_list(it, words, screen.paint())

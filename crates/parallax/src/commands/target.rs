@@ -12,7 +12,7 @@ use super::{show_list, show_one};
 use crate::cli::{
     ConnectionArguments, OutputArgument, TargetApplyArguments, TargetCommand, TargetNameArguments,
 };
-use crate::client::{Client, PAGE_SIZE, call, refused, resource_name};
+use crate::client::{Client, PAGE_SIZE, call, every_page, refused, resource_name};
 use crate::failure::Failure;
 use crate::files;
 use crate::render::{Screen, target_list, target_page, words};
@@ -93,18 +93,13 @@ async fn list(
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
     let client = Client::connect(connection).await?;
-    let mut targets = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let targets = every_page(usize::MAX, async |page_token| {
         let request = pb::ListTargetsRequest { page_size: PAGE_SIZE, page_token };
         let page =
             client.targets().list_targets(call(request)).await.map_err(refused)?.into_inner();
-        targets.extend(page.targets);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.targets, page.next_page_token))
+    })
+    .await?;
     let words = words(output.language.lang);
     show_list(screen, output.output, &targets, |it| target_list(it, words, screen.paint()))?;
     Ok(ExitCode::Healthy)

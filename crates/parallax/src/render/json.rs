@@ -1,6 +1,6 @@
 //! JSON of the API's messages (`ProtoJSON`: lowerCamelCase, defaults written out).
 //!
-//! INVARIANT: what a terminal would obey is written as `\uXXXX`, which every reader of JSON understands.
+//! INVARIANT: what a terminal would obey is written as `\u` and four hexadecimal digits, which every reader of JSON understands.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What stands where a header value has a placeholder?
+//! What stands where a header value has a word in braces?
 //!
 //! `{date}`, `{date+N}`, `{date-N}` by the clock of the host that writes the value, `{guid}`, `{n}`
 //! and `{type2}`. Anything else in braces stays as it is. Absent on purpose: bodies, which are
@@ -11,7 +11,7 @@ use time::macros::format_description;
 use super::{Headers, ntlm};
 use crate::format::{Host, Ntlm};
 
-/// Values with their placeholders filled in by `host` at `wall` (true time).
+/// Values with their words in braces filled in by `host` at `wall` (true time).
 pub(super) fn headers(list: &[[String; 2]], host: &Host, wall: OffsetDateTime) -> Headers {
     let clock = host_clock(host, wall);
     list.iter().map(|[name, value]| [name.clone(), fill(value, host, clock)]).collect()

@@ -125,7 +125,7 @@ pub(super) fn path_is(pattern: &str, path: &str, case_counts: bool) -> bool {
     }
 }
 
-/// A scripted answer of a host, with its placeholders filled in.
+/// A scripted answer of a host, with its words in braces filled in.
 pub(super) fn own_answer(host: &Host, answer: &Answer, now: Now, spent: Duration) -> Plan {
     Plan {
         status: answer.status,
