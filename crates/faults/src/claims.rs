@@ -187,10 +187,42 @@ pub(crate) fn offers(
 
 /// No answer yet: the look that would tell, unless the path ends before it.
 pub(crate) fn unanswered(spot: &Spot<'_>, look: &Look) -> Claim {
-    if spot.is_seen() {
-        return Claim::undecidable();
+    Claim::Unknown { seen: Vec::new(), needs: needed_look(spot, look) }
+}
+
+/// The look that would tell, where it was not taken and may be answered.
+pub(crate) fn needed_look(spot: &Spot<'_>, look: &Look) -> Vec<Need> {
+    let is_taken = !spot.latest(look).is_empty();
+    if is_taken || (spot.is_seen() && !is_answering(spot)) {
+        return Vec::new();
     }
-    Claim::unknown(Need::Look { path: spot.path.clone(), look: look.clone() })
+    vec![Need::Look { path: spot.path.clone(), look: look.clone() }]
+}
+
+/// The same answer but for what changes by itself: date, request ids, cookies. A credential that makes no difference was not
+/// looked at.
+pub(crate) fn is_same_answer(left: &Answer, right: &Answer) -> bool {
+    const CHANGES: [&str; 7] = [
+        "date",
+        "request-id",
+        "x-request-id",
+        "set-cookie",
+        "expires",
+        "last-modified",
+        "content-length",
+    ];
+    let steady = |answer: &'_ Answer| -> Vec<(String, String)> {
+        let fields = answer.headers.0.iter();
+        let fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+        let mut fields: Vec<_> =
+            fields.filter(|(name, _)| !CHANGES.contains(&name.as_str())).collect();
+        fields.sort();
+        fields
+    };
+    left.status == right.status
+        && left.reason == right.reason
+        && left.body.sha256 == right.body.sha256
+        && steady(left) == steady(right)
 }
 
 /// The generation behind an endpoint is one of these.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use parallax_model::{
     Answer, ChainJudgement, DnsFailure, Endpoint, EvidenceRef, Generation, Look, Outcome,
-    PathCondition, PathId, Role, Scheme, TcpFailure, TlsFacts, TlsFailure, Transport, Zone,
+    PathCondition, PathId, Role, Scheme, TcpFailure, TlsFacts, TlsFailure, Zone,
 };
 
 use crate::logon::{self, LogonOutcome};
@@ -76,7 +76,7 @@ pub(crate) fn marks(seen: &Seen<'_>) -> Marks {
 pub(crate) fn condition(seen: &Seen<'_>, spot: &Spot<'_>, marks: &Marks) -> PathCondition {
     if !marks.places(spot.path).is_empty() {
         PathCondition::Fails
-    } else if !spot.is_seen() || is_blind(spot) {
+    } else if seen.is_set_aside(spot) || !spot.is_seen() || is_blind(spot) {
         PathCondition::Unknown
     } else if is_out_of_reach(seen, spot) {
         PathCondition::OutOfReach
@@ -90,7 +90,7 @@ fn is_blind(spot: &Spot<'_>) -> bool {
     let observations = spot.observations();
     observations.is_empty() && spot.dns().is_none()
         || observations.iter().any(|(_, it)| {
-            matches!(&it.transport, Transport::Tls(Outcome::Failed(TlsFailure::OurLimit { .. })))
+            matches!(it.transport.handshake(), Some(Outcome::Failed(TlsFailure::OurLimit { .. })))
         })
 }
 
@@ -127,7 +127,7 @@ fn mark_path(seen: &Seen<'_>, spot: &Spot<'_>, found: &mut Vec<Mark>) {
     }
     let any_v4_opens =
         spot.observations().iter().any(|(_, it)| it.address.is_ipv4() && it.tcp.done().is_some());
-    for (round, observation) in spot.observations() {
+    for &(round, observation) in spot.observations() {
         let address = Some(observation.address.ip());
         if let Outcome::Failed(failure) = &observation.tcp {
             let is_own_lack = observation.address.is_ipv6()
@@ -137,7 +137,7 @@ fn mark_path(seen: &Seen<'_>, spot: &Spot<'_>, found: &mut Vec<Mark>) {
                 mark(Stage::Tcp, None, spot.reference(round, address, words::tcp_failure(failure)));
             }
         }
-        if let Transport::Tls(outcome) = &observation.transport
+        if let Some(outcome) = observation.transport.handshake()
             && let Some(value) = tls_mark(seen, spot.endpoint, outcome)
         {
             mark(Stage::Tls, None, spot.reference(round, address, value));

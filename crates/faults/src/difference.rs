@@ -4,7 +4,7 @@
 //! Only outcomes make a difference (a stage that fails here and not there, a status, the schemes offered, what a logon
 //! came to); what merely names the server is shown beside them.
 
-use parallax_model::{Account, DifferentField, FirstDifference, Look, Outcome, Role, Transport};
+use parallax_model::{Account, DifferentField, FirstDifference, Look, Outcome, Role};
 
 use crate::seen::{Seen, Spot};
 use crate::words;
@@ -163,10 +163,10 @@ fn tcp(spot: &Spot<'_>) -> Option<String> {
 }
 
 fn tls(spot: &Spot<'_>) -> Option<String> {
-    spot.observations().into_iter().find_map(|(_, it)| match &it.transport {
-        Transport::Plain | Transport::Tls(Outcome::NotReached) => None,
-        Transport::Tls(Outcome::Failed(failure)) => Some(words::tls_failure(failure)),
-        Transport::Tls(Outcome::Done(facts)) => {
+    spot.observations().iter().find_map(|(_, it)| match it.transport.handshake() {
+        None | Some(Outcome::NotReached) => None,
+        Some(Outcome::Failed(failure)) => Some(words::tls_failure(failure)),
+        Some(Outcome::Done(facts)) => {
             let name = if facts.name_matches { "name fits" } else { "name does not fit" };
             Some(format!(
                 "chain of {} {}, {name}",

@@ -14,8 +14,9 @@ use crate::causes;
 use crate::claim::Claim;
 use crate::claims;
 use crate::condition::{self, Marks};
-use crate::fault::{Basis, Case, Explains, Fault, Layer};
+use crate::fault::{Basis, Case, Explains, Fault, Layer, Reach, Severity};
 use crate::logon;
+use crate::responder;
 use crate::seen::{Seen, Spot, logon_of};
 use crate::{difference, matrix};
 
@@ -23,18 +24,30 @@ const TRUST_MISSING: &str =
     "trust of the endpoint: its certificate is not accepted, so no secret goes there";
 
 /// The most references kept of one finding; more say nothing new.
-const EVIDENCE_MAX: usize = 24;
+pub(crate) const EVIDENCE_MAX: usize = 24;
+
+/// What no `OPTIONS` request can see and some server of this target may have.
+fn not_visible(seen: &Seen<'_>) -> Vec<FaultId> {
+    let endpoints = seen.evidence.target.endpoints.iter().filter(|it| it.role != Role::Control);
+    let generations: BTreeSet<_> =
+        endpoints.map(|endpoint| responder::generation(seen, endpoint)).collect();
+    causes::all()
+        .filter(|fault| fault.reach == Reach::Beyond)
+        .filter(|fault| generations.iter().any(|it| fault.era.may_concern(*it)))
+        .map(|fault| fault.id)
+        .collect()
+}
 
 /// Judges everything known. Pure: no clock, no order dependence, no panic on any evidence.
 pub fn diagnose(evidence: &Evidence) -> Diagnosis {
     let seen = Seen::new(evidence);
     let marks = condition::marks(&seen);
-    let judged: Vec<Judged> = causes::ALL.iter().map(|fault| judge(fault, &seen, &marks)).collect();
+    let judged: Vec<Judged> = causes::all().map(|fault| judge(fault, &seen, &marks)).collect();
     let mut findings = findings(&seen, &judged, &marks);
     order(&mut findings, &judged, &marks);
     let open = open_faults(&judged, &marks, &findings);
     let gaps = gaps(&seen, &findings, &open);
-    let verdict = verdict(&seen, &findings, &open, &marks);
+    let verdict = verdict(&seen, &judged, &findings, &open, &marks);
     Diagnosis {
         verdict,
         ruled_out: judged.iter().filter_map(Judged::ruled_out).collect(),
@@ -42,6 +55,9 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
         first_difference: if verdict == Verdict::Healthy { None } else { difference::first(&seen) },
         matrix: matrix::rows(&seen, &marks),
         notes: causes::notes(&seen),
+        excluded: seen.excluded(),
+        recognised: Vec::new(),
+        not_visible: not_visible(&seen),
         open,
         gaps,
         findings,
@@ -52,6 +68,7 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
 struct Judged {
     id: FaultId,
     layer: Layer,
+    severity: Severity,
     standing: Option<Standing>,
     /// Cases of the best standing.
     cases: Vec<(Case, Vec<EvidenceRef>)>,
@@ -67,6 +84,7 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &Marks) -> Judged {
     let mut judged = Judged {
         id: fault.id,
         layer: fault.layer,
+        severity: fault.severity,
         standing: None,
         cases: Vec::new(),
         firmer_needs: Vec::new(),
@@ -177,6 +195,10 @@ fn extend_new<T: PartialEq>(list: &mut Vec<T>, more: Vec<T>) {
 }
 
 impl Judged {
+    fn is_warning(&self) -> bool {
+        self.severity == Severity::Warning
+    }
+
     /// Where a client meets it: the role of the endpoint, then the layer.
     fn rank(&self) -> (Role, Layer) {
         let role = self.cases.iter().map(|(case, _)| case.role).min().unwrap_or(Role::Control);
@@ -235,6 +257,7 @@ fn order(findings: &mut [Finding], judged: &[Judged], marks: &Marks) {
     findings.sort_by_key(|finding| {
         let judged = of(finding);
         (
+            judged.map(|it| it.severity),
             !chosen.contains(&finding.fault),
             std::cmp::Reverse(finding.standing),
             judged.map(Judged::rank),
@@ -242,7 +265,7 @@ fn order(findings: &mut [Finding], judged: &[Judged], marks: &Marks) {
         )
     });
     for (place, finding) in findings.iter_mut().enumerate() {
-        finding.latent = place > 0;
+        finding.latent = place > 0 || of(finding).is_some_and(Judged::is_warning);
     }
 }
 
@@ -251,7 +274,7 @@ fn order(findings: &mut [Finding], judged: &[Judged], marks: &Marks) {
 fn smallest_explanation(judged: &[Judged], marks: &Marks) -> BTreeSet<FaultId> {
     let with = |standing| {
         let mut found: Vec<&Judged> =
-            judged.iter().filter(|it| it.standing == Some(standing)).collect();
+            judged.iter().filter(|it| it.standing == Some(standing) && !it.is_warning()).collect();
         found.sort_by_key(|it| (it.rank(), it.id));
         found
     };
@@ -335,8 +358,17 @@ fn unexplained(judged: &[Judged], findings: &[Finding], marks: &Marks) -> Vec<Un
     left.into_iter().map(|(path, evidence)| Unexplained { path, evidence }).collect()
 }
 
-fn verdict(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault], marks: &Marks) -> Verdict {
-    if let Some(first) = findings.first() {
+fn verdict(
+    seen: &Seen<'_>,
+    judged: &[Judged],
+    findings: &[Finding],
+    open: &[OpenFault],
+    marks: &Marks,
+) -> Verdict {
+    let is_warning =
+        |finding: &Finding| judged.iter().any(|it| it.id == finding.fault && it.is_warning());
+    // Warnings stand last.
+    if let Some(first) = findings.first().filter(|it| !is_warning(it)) {
         return Verdict::Fault { fault: first.fault, standing: first.standing };
     }
     let is_green = marks.all.is_empty() && open.is_empty() && is_proven_healthy(seen, marks);
@@ -376,7 +408,8 @@ fn is_subject_accepted(seen: &Seen<'_>, spot: &Spot<'_>) -> bool {
 
 /// What is missing for calling it healthy, and who would have to look where an open fault needs it.
 fn gaps(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault]) -> Vec<Need> {
-    let mut gaps: Vec<Need> = if findings.is_empty() { health_gaps(seen) } else { Vec::new() };
+    let is_clear = findings.iter().all(|it| it.latent);
+    let mut gaps: Vec<Need> = if is_clear { health_gaps(seen) } else { Vec::new() };
     for need in open
         .iter()
         .flat_map(|it| &it.needs)
@@ -384,7 +417,7 @@ fn gaps(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault]) -> Vec<Need> 
     {
         extend_new(&mut gaps, vec![need.clone()]);
     }
-    if findings.is_empty() && is_trust_missing(seen) {
+    if is_clear && is_trust_missing(seen) {
         extend_new(&mut gaps, vec![Need::Declared { what: TRUST_MISSING }]);
     }
     gaps

@@ -17,18 +17,19 @@ mod logon;
 mod matrix;
 mod responder;
 mod seen;
+mod sign;
 mod texts;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Basis, Era, Fault, Layer, Owner};
+pub use fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
 pub use judge::diagnose;
 pub use logon::{Acceptance, LogonOutcome, acceptance, classify, cost};
 pub use texts::{Language, Text, text};
 
 /// Every fault of the catalogue, in the order in which a request meets the layers.
-pub fn catalogue() -> &'static [Fault] {
-    &causes::ALL
+pub fn catalogue() -> impl Iterator<Item = &'static Fault> {
+    causes::all()
 }

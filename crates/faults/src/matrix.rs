@@ -3,7 +3,7 @@
 //! Absent on purpose: colours and headings; they belong to whoever shows it.
 
 use parallax_model::{
-    Cell, DnsSource, Look, MatrixRow, Observation, Outcome, PathCondition, Report, Role, Transport,
+    Cell, DnsSource, Look, MatrixRow, Observation, Outcome, PathCondition, Report, Role,
 };
 
 use crate::condition::{self, Marks, Stage};
@@ -13,7 +13,9 @@ use crate::words;
 
 /// Every path, outermost first.
 pub(crate) fn rows(seen: &Seen<'_>, marks: &Marks) -> Vec<MatrixRow> {
-    seen.paths.iter().flat_map(|spot| rows_of(seen, spot, marks)).collect()
+    let mut spots: Vec<&Spot<'_>> = seen.paths.iter().chain(&seen.set_aside).collect();
+    spots.sort_by_key(|it| (it.endpoint.role, it.vantage.zone, it.path));
+    spots.into_iter().flat_map(|spot| rows_of(seen, spot, marks)).collect()
 }
 
 fn rows_of(seen: &Seen<'_>, spot: &Spot<'_>, marks: &Marks) -> Vec<MatrixRow> {
@@ -88,10 +90,10 @@ fn tls(spot: &Spot<'_>, observation: &Observation, marks: &Marks) -> Cell {
     let mark = marks.of(spot.path).find(|it| {
         it.stage == Stage::Tls && it.reference.address == Some(observation.address.ip())
     });
-    match (&observation.transport, mark) {
-        (Transport::Plain, _) => Cell::Plain("http".to_owned()),
-        (Transport::Tls(_), Some(mark)) => Cell::Bad(mark.reference.value.clone()),
-        (Transport::Tls(Outcome::Done(facts)), None) if !facts.may_carry_a_secret() => {
+    match (observation.transport.handshake(), mark) {
+        (None, _) => Cell::Plain("http".to_owned()),
+        (Some(_), Some(mark)) => Cell::Bad(mark.reference.value.clone()),
+        (Some(Outcome::Done(facts)), None) if !facts.may_carry_a_secret() => {
             let why = if facts.name_matches {
                 words::chain_judgement(facts.trust.endpoint)
             } else {
@@ -99,15 +101,13 @@ fn tls(spot: &Spot<'_>, observation: &Observation, marks: &Marks) -> Cell {
             };
             Cell::Plain(format!("{} {why}", words::tls_version(facts.version)))
         }
-        (Transport::Tls(Outcome::Done(facts)), None) => Cell::Good(format!(
+        (Some(Outcome::Done(facts)), None) => Cell::Good(format!(
             "{} {}",
             words::tls_version(facts.version),
             words::milliseconds(facts.took)
         )),
-        (Transport::Tls(Outcome::Failed(failure)), None) => {
-            Cell::Plain(words::tls_failure(failure))
-        }
-        (Transport::Tls(Outcome::NotReached), None) => Cell::NotReached,
+        (Some(Outcome::Failed(failure)), None) => Cell::Plain(words::tls_failure(failure)),
+        (Some(Outcome::NotReached), None) => Cell::NotReached,
     }
 }
 

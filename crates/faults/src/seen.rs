@@ -3,14 +3,18 @@
 //! Absent on purpose: opinions. Nothing here says what an answer means.
 //!
 //! INVARIANT: a silent path yields nothing at all; it can be neither good nor bad.
+//! INVARIANT: a path holds only the addresses that its own vantage was given. What it met at an address of another vantage's
+//! stands apart (`elsewhere`): no client of this vantage goes there.
+//! INVARIANT: of a vantage that fails its own control nothing counts; its paths are set aside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use parallax_model::{
     Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, DnsSource, Endpoint,
-    EndpointName, Evidence, EvidenceRef, Exchange, Generation, Look, NameForm, Observation,
-    Outcome, PathId, Place, Purpose, Report, Role, Sight, Vantage, VantageName, Zone,
+    EndpointName, Evidence, EvidenceRef, Exchange, ExcludedVantage, Generation, Look, NameForm,
+    Observation, Outcome, PathId, Place, Purpose, Report, Role, Sight, TlsFacts, Vantage,
+    VantageName, Zone,
 };
 
 use crate::{responder, words};
@@ -20,6 +24,8 @@ pub(crate) struct Seen<'e> {
     pub(crate) evidence: &'e Evidence,
     /// Sorted by endpoint role, then zone, then name: outermost first.
     pub(crate) paths: Vec<Spot<'e>>,
+    /// Paths of vantages that fail their own control, in the same order.
+    pub(crate) set_aside: Vec<Spot<'e>>,
     /// What the answers along an endpoint's paths show, and from where it is to be looked at. Asked for every path by every fault, so
     /// found once.
     recognised: BTreeMap<&'e EndpointName, Generation>,
@@ -32,8 +38,15 @@ pub(crate) struct Spot<'e> {
     pub(crate) vantage: &'e Vantage,
     pub(crate) endpoint: &'e Endpoint,
     reports: Vec<(u32, &'e Report)>,
-    /// The latest observation of each address; asked for by every fault, so found once.
+    // Asked for by every fault, so found once:
+    /// The latest observation of each address.
     latest: Vec<(u32, &'e Observation)>,
+    /// The latest observation of each address that only another vantage was given.
+    elsewhere: Vec<(u32, &'e Observation)>,
+    /// Every exchange, oldest first.
+    exchanges: Vec<Met<'e>>,
+    /// By look, the latest exchange at each address.
+    by_look: Vec<(&'e Look, Vec<Met<'e>>)>,
 }
 
 /// One exchange, with where it was.
@@ -78,11 +91,10 @@ impl<'e> Seen<'e> {
         let mut paths: Vec<Spot<'e>> = reports
             .into_iter()
             .filter_map(|(path, mut reports)| {
-                reports.sort_by_key(|(round, _)| *round);
                 let vantage = *vantages.get(&path.vantage)?;
                 let endpoint = evidence.target.endpoint(&path.endpoint)?;
-                let latest = latest_observations(&reports);
-                Some(Spot { path, vantage, endpoint, reports, latest })
+                reports.sort_by_key(|(round, _)| *round);
+                Some(Spot::new(path, vantage, endpoint, reports))
             })
             .collect();
         paths.sort_by(|a, b| {
@@ -92,6 +104,9 @@ impl<'e> Seen<'e> {
                 b.path,
             ))
         });
+        let failing = failing_controls(&paths);
+        let (paths, set_aside): (Vec<_>, Vec<_>) =
+            paths.into_iter().partition(|it| !failing.contains(&it.vantage.name));
         let mut recognised = BTreeMap::new();
         for spot in &paths {
             if !recognised.contains_key(&spot.endpoint.name)
@@ -105,7 +120,24 @@ impl<'e> Seen<'e> {
             Some((&endpoint.name, zones.map(|it| it.zone).min()?))
         });
         let outermost = outermost.collect();
-        Self { evidence, paths, recognised, outermost }
+        Self { evidence, paths, set_aside, recognised, outermost }
+    }
+
+    /// Whether nothing seen along this path counts, because its vantage fails its own control.
+    pub(crate) fn is_set_aside(&self, spot: &Spot<'_>) -> bool {
+        self.set_aside.iter().any(|it| it.path == spot.path)
+    }
+
+    /// The vantages whose paths are set aside, and why.
+    pub(crate) fn excluded(&self) -> Vec<ExcludedVantage> {
+        let mut excluded: BTreeMap<&VantageName, Vec<EvidenceRef>> = BTreeMap::new();
+        for spot in &self.set_aside {
+            excluded.entry(&spot.vantage.name).or_default().extend(control_failure(spot));
+        }
+        excluded
+            .into_iter()
+            .map(|(vantage, by)| ExcludedVantage { vantage: vantage.clone(), by })
+            .collect()
     }
 
     /// What the first path that shows it says about the server behind an endpoint.
@@ -151,6 +183,50 @@ impl<'e> Seen<'e> {
 }
 
 impl<'e> Spot<'e> {
+    /// `reports` in the order of the rounds.
+    fn new(
+        path: &'e PathId,
+        vantage: &'e Vantage,
+        endpoint: &'e Endpoint,
+        reports: Vec<(u32, &'e Report)>,
+    ) -> Self {
+        let (latest, elsewhere) = (Vec::new(), Vec::new());
+        let (exchanges, by_look) = (Vec::new(), Vec::new());
+        let mut spot =
+            Self { path, vantage, endpoint, reports, latest, elsewhere, exchanges, by_look };
+        let given = given_addresses(&spot);
+        let (mut latest, mut elsewhere) = (BTreeMap::new(), BTreeMap::new());
+        let mut by_look: Vec<(&Look, BTreeMap<IpAddr, Met<'e>>)> = Vec::new();
+        for (round, sight) in
+            spot.reports.iter().filter_map(|(round, it)| Some((round, it.seen()?)))
+        {
+            for observation in &sight.observations {
+                let address = observation.address.ip();
+                if given.as_ref().is_some_and(|it| !it.contains(&address)) {
+                    elsewhere.insert(address, (*round, observation));
+                    continue;
+                }
+                latest.insert(address, (*round, observation));
+                for exchange in &observation.exchanges {
+                    let met = Met { round: *round, path, observation, exchange };
+                    spot.exchanges.push(met);
+                    let known = by_look.iter_mut().find(|(look, _)| **look == exchange.look);
+                    match known {
+                        Some((_, places)) => {
+                            places.insert(address, met);
+                        }
+                        None => by_look.push((&exchange.look, BTreeMap::from([(address, met)]))),
+                    }
+                }
+            }
+        }
+        spot.latest = latest.into_values().collect();
+        spot.elsewhere = elsewhere.into_values().collect();
+        spot.by_look =
+            by_look.into_iter().map(|(look, it)| (look, it.into_values().collect())).collect();
+        spot
+    }
+
     pub(crate) fn sights(&self) -> impl DoubleEndedIterator<Item = (u32, &'e Sight)> + '_ {
         self.reports.iter().filter_map(|(round, report)| report.seen().map(|sight| (*round, sight)))
     }
@@ -184,36 +260,29 @@ impl<'e> Spot<'e> {
             .unwrap_or_default()
     }
 
-    /// The latest observation of each address.
-    pub(crate) fn observations(&self) -> Vec<(u32, &'e Observation)> {
-        self.latest.clone()
+    /// The latest observation of each address that this vantage was given.
+    pub(crate) fn observations(&self) -> &[(u32, &'e Observation)] {
+        &self.latest
+    }
+
+    /// The latest observation of each address that only another vantage was given, under the published name.
+    pub(crate) fn elsewhere(&self) -> &[(u32, &'e Observation)] {
+        &self.elsewhere
     }
 
     /// Every exchange for which the test is true, oldest first.
     pub(crate) fn exchanges(&self, wanted: impl Fn(&Look) -> bool) -> Vec<Met<'e>> {
-        let mut found = Vec::new();
-        for (round, sight) in self.sights() {
-            for observation in &sight.observations {
-                for exchange in observation.exchanges.iter().filter(|it| wanted(&it.look)) {
-                    found.push(Met { round, path: self.path, observation, exchange });
-                }
-            }
-        }
-        found
+        self.exchanges.iter().filter(|met| wanted(&met.exchange.look)).copied().collect()
     }
 
     /// The latest exchange with this look at each address.
-    pub(crate) fn latest(&self, look: &Look) -> Vec<Met<'e>> {
-        let mut latest: BTreeMap<IpAddr, Met<'e>> = BTreeMap::new();
-        for met in self.exchanges(|it| it == look) {
-            latest.insert(met.observation.address.ip(), met);
-        }
-        latest.into_values().collect()
+    pub(crate) fn latest(&self, look: &Look) -> &[Met<'e>] {
+        self.by_look.iter().find(|(it, _)| *it == look).map_or(&[], |(_, met)| met)
     }
 
     /// The latest answer with this look, at the first address that gave one.
     pub(crate) fn answer(&self, look: &Look) -> Option<(Met<'e>, &'e Answer)> {
-        self.latest(look).into_iter().find_map(|met| met.answer().map(|answer| (met, answer)))
+        self.latest(look).iter().find_map(|met| met.answer().map(|answer| (*met, answer)))
     }
 
     /// Logons of an account along this path, oldest first; those that were never sent are left out.
@@ -240,16 +309,61 @@ impl<'e> Spot<'e> {
     }
 }
 
-fn latest_observations<'e>(reports: &[(u32, &'e Report)]) -> Vec<(u32, &'e Observation)> {
-    let mut latest: BTreeMap<IpAddr, (u32, &'e Observation)> = BTreeMap::new();
-    for (round, sight) in
-        reports.iter().filter_map(|(round, report)| report.seen().map(|sight| (*round, sight)))
-    {
-        for observation in &sight.observations {
-            latest.insert(observation.address.ip(), (round, observation));
+/// The addresses that name servers gave to this vantage; `None`: the address was declared, so whatever was dialled is its own.
+fn given_addresses(spot: &Spot<'_>) -> Option<Vec<IpAddr>> {
+    if spot.endpoint.connect.is_some() || spot.endpoint.host.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    let is_asked = |facts: &DnsFacts| matches!(facts.source, DnsSource::NameServer(_));
+    let mut given = Vec::new();
+    let mut is_known = false;
+    for (_, sight) in spot.sights() {
+        match &sight.dns {
+            Outcome::Done(facts) if is_asked(facts) => {
+                is_known = true;
+                given.extend(&facts.addresses);
+            }
+            Outcome::Failed(_) => is_known = true,
+            Outcome::Done(_) | Outcome::NotReached => {}
         }
     }
-    latest.into_values().collect()
+    is_known.then_some(given)
+}
+
+/// Vantages of which every control that was looked at fails.
+fn failing_controls<'e>(paths: &[Spot<'e>]) -> BTreeSet<&'e VantageName> {
+    let controls = || paths.iter().filter(|it| it.endpoint.role == Role::Control && it.is_seen());
+    let working: BTreeSet<_> =
+        controls().filter(|it| control_failure(it).is_none()).map(|it| &it.vantage.name).collect();
+    controls().map(|it| &it.vantage.name).filter(|it| !working.contains(it)).collect()
+}
+
+/// Why a control does not work from here: its name, every address, or what answers in its place.
+fn control_failure(spot: &Spot<'_>) -> Option<EvidenceRef> {
+    if spot.endpoint.role != Role::Control || !spot.is_seen() {
+        return None;
+    }
+    if let Some((round, dns @ Outcome::Failed(_))) = spot.dns() {
+        return Some(spot.reference(round, None, words::dns(dns)));
+    }
+    let mut failure = None;
+    for (round, observation) in spot.observations() {
+        let address = Some(observation.address.ip());
+        let answered = observation.exchanges.iter().find_map(|it| it.outcome.done());
+        let is_own = observation.transport.tls().is_none_or(TlsFacts::may_carry_a_secret);
+        let value = match answered {
+            Some(answer) if answer.status == 407 => words::answer(answer),
+            Some(_) if is_own => return None,
+            Some(_) => words::transport(&observation.transport),
+            None if observation.tcp.done().is_none() => words::tcp(&observation.tcp),
+            None if observation.transport.tls().is_none() => {
+                words::transport(&observation.transport)
+            }
+            None => "no answer".to_owned(),
+        };
+        failure = failure.or_else(|| Some(spot.reference(*round, address, value)));
+    }
+    failure
 }
 
 /// The form and place of a logon.

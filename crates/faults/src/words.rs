@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use parallax_model::{
-    Answer, ChainJudgement, ChainProblem, Challenge, DnsFailure, Exchange, Generation, HttpFailure,
-    LimitBroken, Outcome, Silence, TcpFailure, TlsFailure, TlsVersion,
+    Answer, ChainJudgement, ChainProblem, Challenge, DnsFacts, DnsFailure, Exchange, Generation,
+    HttpFailure, LimitBroken, Outcome, Silence, TcpFacts, TcpFailure, TlsFacts, TlsFailure,
+    TlsVersion, Transport,
 };
 
 pub(crate) fn exchange(exchange: &Exchange) -> String {
@@ -68,6 +69,47 @@ pub(crate) fn milliseconds(duration: Duration) -> String {
     format!("{} ms", duration.as_millis())
 }
 
+pub(crate) fn dns(outcome: &Outcome<DnsFacts, DnsFailure>) -> String {
+    match outcome {
+        Outcome::Done(facts) => {
+            let addresses: Vec<String> = facts.addresses.iter().map(ToString::to_string).collect();
+            shortened(&addresses.join(", "))
+        }
+        Outcome::Failed(failure) => dns_failure(failure),
+        Outcome::NotReached => "not reached".to_owned(),
+    }
+}
+
+pub(crate) fn tcp(outcome: &Outcome<TcpFacts, TcpFailure>) -> String {
+    match outcome {
+        Outcome::Done(_) => "TCP opens".to_owned(),
+        Outcome::Failed(failure) => tcp_failure(failure),
+        Outcome::NotReached => "not reached".to_owned(),
+    }
+}
+
+/// `TLS 1.2, certificate for mail.corp.example`, or how the handshake failed.
+pub(crate) fn transport(transport: &Transport) -> String {
+    match transport {
+        Transport::Plain => "http".to_owned(),
+        Transport::Tls(outcome) => tls(outcome),
+        Transport::OldTls { modern, old } => {
+            format!("modern client: {}; old client: {}", tls_failure(modern), tls(old))
+        }
+    }
+}
+
+pub(crate) fn tls(outcome: &Outcome<TlsFacts, TlsFailure>) -> String {
+    match outcome {
+        Outcome::Done(facts) => {
+            let names = facts.chain.first().map(|leaf| leaf.names.join(", ")).unwrap_or_default();
+            format!("{}, certificate for {}", tls_version(facts.version), shortened(&names))
+        }
+        Outcome::Failed(failure) => tls_failure(failure),
+        Outcome::NotReached => "not reached".to_owned(),
+    }
+}
+
 pub(crate) fn dns_failure(failure: &DnsFailure) -> String {
     match failure {
         DnsFailure::NxDomain => "NXDOMAIN".to_owned(),
@@ -126,6 +168,8 @@ pub(crate) fn http_failure(failure: &HttpFailure) -> String {
 
 pub(crate) fn tls_version(version: TlsVersion) -> &'static str {
     match version {
+        TlsVersion::Tls10 => "TLS 1.0",
+        TlsVersion::Tls11 => "TLS 1.1",
         TlsVersion::Tls12 => "TLS 1.2",
         TlsVersion::Tls13 => "TLS 1.3",
     }

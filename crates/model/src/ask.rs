@@ -38,6 +38,8 @@ pub enum Place {
     AutodiscoverJson,
     /// `/EWS/Exchange.asmx`: a second witness.
     Ews,
+    /// `/Exchange/`: the mailbox directory of Exchange 2003, which its own front end and `FolderSync` use.
+    Exchange,
 }
 
 /// What goes along in `Authorization`.
@@ -76,6 +78,7 @@ impl Look {
     pub const AUTODISCOVER_JSON: Self = Self::anonymous(Method::Get, Place::AutodiscoverJson);
     pub const AUTODISCOVER: Self = Self::anonymous(Method::Get, Place::Autodiscover);
     pub const EWS: Self = Self::anonymous(Method::Get, Place::Ews);
+    pub const EXCHANGE: Self = Self::anonymous(Method::Get, Place::Exchange);
     /// The free NTLM fingerprint where the virtual directory itself offers NTLM.
     pub const NTLM: Self = Self {
         method: Method::Options,
@@ -152,7 +155,9 @@ pub struct Task {
     pub looks: Vec<Look>,
     /// At most one logon, after the looks, on a connection of its own.
     pub logon: Option<LogonTask>,
-    /// Probe this address alone (set for a logon, so that it goes where the round before looked).
+    /// Probe this address alone: for a logon the one where the round before looked; else one that another vantage was given.
     pub only_address: Option<std::net::IpAddr>,
+    /// Take one more TLS handshake at each address, without a server name.
+    pub without_sni: bool,
     pub limits: Limits,
 }

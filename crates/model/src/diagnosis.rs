@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::{AccountId, EvidenceRef, FaultId, Look, PathId, Zone};
+use crate::{AccountId, EvidenceRef, FaultId, Look, PathId, VantageName, Zone};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
@@ -93,6 +93,8 @@ pub struct RuledOut {
 pub enum Need {
     /// Take this look along this path; free.
     Look { path: PathId, look: Look },
+    /// Take this look along this path at an address that another vantage was given, under the published name; free.
+    Dial { path: PathId, address: IpAddr, look: Look },
     /// Log on along this path; costs what the ledger says.
     Logon { path: PathId, look: Look },
     /// Ask the same again after this long.
@@ -115,6 +117,7 @@ impl Need {
         match self {
             Self::Logon { .. } => 1,
             Self::Look { .. }
+            | Self::Dial { .. }
             | Self::AskAgain { .. }
             | Self::Vantage { .. }
             | Self::Witness
@@ -217,6 +220,36 @@ pub struct MatrixRow {
     pub cells: [Cell; 6],
 }
 
+/// A vantage that cannot even reach what is known to be good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExcludedVantage {
+    pub vantage: VantageName,
+    /// What its control came to.
+    pub by: Vec<EvidenceRef>,
+}
+
+/// What kind of box an answer gives away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A proxy in the vantage's own network.
+    Egress,
+    /// A publishing layer: reverse proxy, load balancer, gateway, content delivery network.
+    Publisher,
+    /// The server that speaks `ActiveSync`.
+    Server,
+}
+
+/// One box along a path, and how we know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recognised {
+    pub path: PathId,
+    pub kind: Kind,
+    /// Product and version as far as they are known: `Exchange 2016 15.1.2507`, `nginx`, `F5 BIG-IP APM`.
+    pub what: String,
+    /// The marks it was known by; a declared generation is said to be declared.
+    pub by: Vec<EvidenceRef>,
+}
+
 /// The engine's whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -233,4 +266,10 @@ pub struct Diagnosis {
     pub notes: Vec<(FaultId, Vec<EvidenceRef>)>,
     /// Why an all-green picture is not called healthy, or a question that stays open; short technical phrases.
     pub gaps: Vec<Need>,
+    /// Vantages that fail their own control: nothing they saw counts.
+    pub excluded: Vec<ExcludedVantage>,
+    /// What stands along the paths, as far as an answer says so; sorted by path.
+    pub recognised: Vec<Recognised>,
+    /// Faults that no `OPTIONS` request can see and that a target of this generation may have.
+    pub not_visible: Vec<FaultId>,
 }

@@ -20,8 +20,9 @@ mod tls;
 pub use account::{Account, LockoutPolicy, NameForm, Threshold, UserName};
 pub use ask::{Credential, Limits, LogonTask, Look, Method, Place, Task};
 pub use diagnosis::{
-    Cell, Column, Diagnosis, DifferentField, Finding, FirstDifference, MatrixRow, Need, OpenFault,
-    PathCondition, Place as TextPlace, RuledOut, Standing, Unexplained, Verdict,
+    Cell, Column, Diagnosis, DifferentField, ExcludedVantage, Finding, FirstDifference, Kind,
+    MatrixRow, Need, OpenFault, PathCondition, Place as TextPlace, Recognised, RuledOut, Standing,
+    Unexplained, Verdict,
 };
 pub use evidence::{Evidence, EvidenceRef, Past, PathReport, Round};
 pub use http::{Challenge, Headers, Scheme};

@@ -129,13 +129,34 @@ pub enum Transport {
     /// The URL says `http`.
     Plain,
     Tls(Outcome<TlsFacts, TlsFailure>),
+    /// The modern stack met its own limits; a second connection was tried with the old one, which still speaks what Windows Server
+    /// 2003 to 2012 R2 offer. What a modern client meets and what an old one does are two facts, and both are kept.
+    OldTls {
+        modern: TlsFailure,
+        old: Outcome<TlsFacts, TlsFailure>,
+    },
 }
 
 impl Transport {
+    /// What the handshake told, with whichever stack it came about.
     pub fn tls(&self) -> Option<&TlsFacts> {
+        self.handshake().and_then(Outcome::done)
+    }
+
+    /// The handshake that HTTP was spoken over, or would have been: the old stack's where both were tried.
+    pub fn handshake(&self) -> Option<&Outcome<TlsFacts, TlsFailure>> {
         match self {
             Self::Plain => None,
-            Self::Tls(outcome) => outcome.done(),
+            Self::Tls(outcome) | Self::OldTls { old: outcome, .. } => Some(outcome),
+        }
+    }
+
+    /// Why a modern client gets no TLS here, where only the old stack could go on or neither could.
+    pub fn modern_failure(&self) -> Option<&TlsFailure> {
+        match self {
+            Self::Plain => None,
+            Self::Tls(outcome) => outcome.failed(),
+            Self::OldTls { modern, .. } => Some(modern),
         }
     }
 }
@@ -242,6 +263,9 @@ pub struct Exchange {
     pub connection: Connection,
     /// Whether the request's bytes were handed to the socket; for a credential this decides what it may have cost.
     pub sent: bool,
+    /// Whether the server asked for another handshake after the request, as IIS does for a client certificate of a directory
+    /// (TLS 1.2 `HelloRequest`, RFC 5246 section 7.4.1.1; TLS 1.3 `CertificateRequest` after the handshake, RFC 8446 section 4.6.2).
+    pub asked_for_certificate: bool,
     pub outcome: Outcome<Answer, HttpFailure>,
 }
 
@@ -251,6 +275,8 @@ pub struct Observation {
     pub address: SocketAddr,
     pub tcp: Outcome<TcpFacts, TcpFailure>,
     pub transport: Transport,
+    /// The same handshake without a server name (RFC 6066 section 3), if the task asked for it.
+    pub without_sni: Outcome<TlsFacts, TlsFailure>,
     pub exchanges: Vec<Exchange>,
 }
 

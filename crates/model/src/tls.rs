@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TlsVersion {
+    Tls10,
+    Tls11,
     Tls12,
     Tls13,
 }

@@ -133,12 +133,14 @@ mod tests {
             look: Look::OPTIONS,
             connection: Connection { number: 0, local_port: 1 },
             sent: true,
+            asked_for_certificate: false,
             outcome: Outcome::Done(answer),
         };
         let observation = Observation {
             address: std::net::SocketAddr::from(([192, 0, 2, 1], 80)),
             tcp: Outcome::Done(TcpFacts { local_port: 1, took: std::time::Duration::ZERO }),
             transport: Transport::Plain,
+            without_sni: Outcome::NotReached,
             exchanges: vec![exchange; 7],
         };
         Sight { dns: Outcome::NotReached, observations: vec![observation; addresses] }

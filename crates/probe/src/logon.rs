@@ -101,10 +101,7 @@ async fn admit(walk: &Walk<'_>, walked: &Walked) -> Result<CredentialGate, Optio
 
 /// A box that does not answer without a secret is not given one, nor is one that took its handshake back.
 fn every_look_was_answered(observation: &Observation) -> bool {
-    let is_up = match &observation.transport {
-        Transport::Plain => true,
-        Transport::Tls(outcome) => outcome.done().is_some(),
-    };
+    let is_up = observation.transport.handshake().is_none_or(|it| it.done().is_some());
     is_up && observation.exchanges.iter().all(|it| matches!(it.outcome, Outcome::Done(_)))
 }
 

@@ -69,7 +69,13 @@ fn refuse_if_nothing_is_left(
 
 fn not_dialled(address: SocketAddr, is_https: bool) -> Observation {
     let transport = if is_https { Transport::Tls(Outcome::NotReached) } else { Transport::Plain };
-    Observation { address, tcp: Outcome::NotReached, transport, exchanges: Vec::new() }
+    Observation {
+        address,
+        tcp: Outcome::NotReached,
+        transport,
+        without_sni: Outcome::NotReached,
+        exchanges: Vec::new(),
+    }
 }
 
 impl Walk<'_> {

@@ -116,6 +116,7 @@ impl Host {
             Place::Autodiscover => "/autodiscover/autodiscover.xml".to_owned(),
             Place::AutodiscoverJson => "/autodiscover/autodiscover.json".to_owned(),
             Place::Ews => "/EWS/Exchange.asmx".to_owned(),
+            Place::Exchange => "/Exchange/".to_owned(),
         }
     }
 
@@ -132,7 +133,8 @@ impl Host {
             | Place::HealthCheck
             | Place::Owa
             | Place::Autodiscover
-            | Place::Ews => path,
+            | Place::Ews
+            | Place::Exchange => path,
         }
     }
 

@@ -115,7 +115,13 @@ impl Walk<'_> {
     /// All stages at one address.
     pub(crate) async fn look_at(&self, address: SocketAddr) -> Result<Walked, ProbeError> {
         let (tcp, transport, line) = self.connect(address).await;
-        let observation = Observation { address, tcp, transport, exchanges: Vec::new() };
+        let observation = Observation {
+            address,
+            tcp,
+            transport,
+            without_sni: Outcome::NotReached,
+            exchanges: Vec::new(),
+        };
         let peer = line.as_ref().map(Line::peer);
         let mut walked = Walked { observation, peer, next_number: 1 };
         if let Some(line) = line {
@@ -288,13 +294,25 @@ impl Attempt {
             Ok(answer) => Outcome::Done(answer),
             Err(failure) => Outcome::Failed(failure),
         };
-        Exchange { look: look.clone(), connection, sent: self.sent, outcome }
+        Exchange {
+            look: look.clone(),
+            connection,
+            sent: self.sent,
+            asked_for_certificate: false,
+            outcome,
+        }
     }
 }
 
 fn not_reached(look: &Look, hand: &Hand, local_port: u16) -> Exchange {
     let connection = Connection { number: hand.next_number.saturating_sub(1), local_port };
-    Exchange { look: look.clone(), connection, sent: false, outcome: Outcome::NotReached }
+    Exchange {
+        look: look.clone(),
+        connection,
+        sent: false,
+        asked_for_certificate: false,
+        outcome: Outcome::NotReached,
+    }
 }
 
 /// Whether the box ended the connection because it wants a client certificate.

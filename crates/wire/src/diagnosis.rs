@@ -4,9 +4,9 @@
 //! catalogue) and reading it back: a fault's id comes from the catalogue only.
 
 use parallax_model::{
-    AccountId, Cell, Diagnosis, EvidenceRef, FaultId, Finding, FirstDifference, Look, MatrixRow,
-    Need, OpenFault, PathCondition, PathId, RuledOut, Standing, Unexplained, VantageName, Verdict,
-    Zone,
+    AccountId, Cell, Diagnosis, EvidenceRef, ExcludedVantage, FaultId, Finding, FirstDifference,
+    Kind, Look, MatrixRow, Need, OpenFault, PathCondition, PathId, Recognised, RuledOut, Standing,
+    Unexplained, VantageName, Verdict, Zone,
 };
 
 use crate::pb::{self, cell, need};
@@ -33,6 +33,14 @@ pub fn standing_word(standing: Standing) -> &'static str {
     match standing {
         Standing::Likely => "likely",
         Standing::Confirmed => "confirmed",
+    }
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Egress => "egress",
+        Kind::Publisher => "publisher",
+        Kind::Server => "server",
     }
 }
 
@@ -68,6 +76,28 @@ pub fn fill_judgement(
         .collect();
     into.notes = judged.notes.iter().map(encode_note).collect();
     into.gaps = judged.gaps.iter().map(Into::into).collect();
+    into.excluded = judged.excluded.iter().map(Into::into).collect();
+    into.recognised = judged.recognised.iter().map(Into::into).collect();
+    let not_visible =
+        |fault: &FaultId| pb::NotVisible { fault: fault.to_string(), title: String::new() };
+    into.not_visible = judged.not_visible.iter().map(not_visible).collect();
+}
+
+impl From<&ExcludedVantage> for pb::ExcludedVantage {
+    fn from(excluded: &ExcludedVantage) -> Self {
+        Self { vantage: excluded.vantage.to_string(), by: encode_evidence(&excluded.by) }
+    }
+}
+
+impl From<&Recognised> for pb::Recognised {
+    fn from(recognised: &Recognised) -> Self {
+        Self {
+            path: Some((&recognised.path).into()),
+            kind: kind_word(recognised.kind).to_owned(),
+            what: recognised.what.clone(),
+            by: encode_evidence(&recognised.by),
+        }
+    }
 }
 
 impl From<Verdict> for pb::Verdict {
@@ -158,6 +188,11 @@ impl From<&Need> for pb::Need {
         };
         let wire = match need {
             Need::Look { path, look } => need::Need::Look(look_need(path, look)),
+            Need::Dial { path, address, look } => need::Need::Dial(need::DialNeed {
+                path: Some(path.into()),
+                address: address.to_string(),
+                look: Some(look.into()),
+            }),
             Need::Logon { path, look } => need::Need::Logon(look_need(path, look)),
             Need::AskAgain { path, look, after } => need::Need::AskAgain(need::LaterNeed {
                 path: Some(path.into()),

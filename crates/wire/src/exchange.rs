@@ -30,6 +30,7 @@ impl From<&Exchange> for pb::Exchange {
             connection: encode_count(exchange.connection.number),
             local_port: exchange.connection.local_port.into(),
             sent: exchange.sent,
+            asked_for_certificate: exchange.asked_for_certificate,
             outcome: Some(outcome),
         }
     }
@@ -55,6 +56,7 @@ impl TryFrom<pb::Exchange> for Exchange {
                 local_port: decode_port(message.local_port, "local_port")?,
             },
             sent: message.sent,
+            asked_for_certificate: message.asked_for_certificate,
             outcome,
         })
     }

@@ -33,6 +33,7 @@ impl From<Place> for look::Place {
             Place::Autodiscover => Self::Autodiscover,
             Place::AutodiscoverJson => Self::AutodiscoverJson,
             Place::Ews => Self::Ews,
+            Place::Exchange => Self::Exchange,
         }
     }
 }
@@ -47,6 +48,7 @@ pub(crate) fn decode_place(number: i32) -> Decoded<Place> {
         look::Place::Autodiscover => Ok(Place::Autodiscover),
         look::Place::AutodiscoverJson => Ok(Place::AutodiscoverJson),
         look::Place::Ews => Ok(Place::Ews),
+        look::Place::Exchange => Ok(Place::Exchange),
     }
 }
 

@@ -266,6 +266,10 @@ impl From<&Observation> for pb::Observation {
         let transport = match &observation.transport {
             Transport::Plain => Wire::Plain(pb::observation::Plain {}),
             Transport::Tls(outcome) => Wire::Tls(outcome.into()),
+            Transport::OldTls { modern, old } => Wire::OldTls(pb::observation::OldTls {
+                modern: Some(modern.into()),
+                old: Some(old.into()),
+            }),
         };
         Self {
             address: observation.address.ip().to_string(),
@@ -273,6 +277,10 @@ impl From<&Observation> for pb::Observation {
             tcp: Some(pb::TcpOutcome { outcome: Some(tcp) }),
             transport: Some(transport),
             exchanges: observation.exchanges.iter().map(Into::into).collect(),
+            without_sni: match &observation.without_sni {
+                Outcome::NotReached => None,
+                reached => Some(reached.into()),
+            },
         }
     }
 }
@@ -285,6 +293,10 @@ impl TryFrom<pb::Observation> for Observation {
         let transport = match message.transport {
             Some(Wire::Plain(_)) => Transport::Plain,
             Some(Wire::Tls(outcome)) => outcome.try_into().map(Transport::Tls).within("tls")?,
+            Some(Wire::OldTls(both)) => Transport::OldTls {
+                modern: required(both.modern, "modern").within("old_tls")?,
+                old: required(both.old, "old").within("old_tls")?,
+            },
             None => return Err(DecodeError::missing("transport")),
         };
         Ok(Self {
@@ -294,6 +306,8 @@ impl TryFrom<pb::Observation> for Observation {
             ),
             tcp: required(message.tcp, "tcp")?,
             transport,
+            without_sni: crate::error::optional(message.without_sni, "without_sni")?
+                .unwrap_or_default(),
             exchanges: each(message.exchanges, "exchanges", EXCHANGES_MAX)?,
         })
     }

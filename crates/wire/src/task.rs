@@ -34,6 +34,7 @@ pub fn encode_offer(task: &Task, lane: link::Lane, traceparent: &str) -> link::O
         looks: task.looks.iter().map(Into::into).collect(),
         logon: task.logon.as_ref().map(Into::into),
         only_address: task.only_address.map(|it| it.to_string()).unwrap_or_default(),
+        without_sni: task.without_sni,
         limits: Some((&task.limits).into()),
         lane: lane.into(),
         traceparent: traceparent.to_owned(),
@@ -66,6 +67,7 @@ pub fn decode_offer(message: link::Offer) -> Result<Task, DecodeError> {
         looks,
         logon: crate::error::optional(message.logon, "logon")?,
         only_address,
+        without_sni: message.without_sni,
         limits: required(message.limits, "limits")?,
     })
 }

@@ -45,6 +45,8 @@ impl TryFrom<pb::TlsOutcome> for Outcome<TlsFacts, TlsFailure> {
 impl From<&TlsFacts> for pb::TlsFacts {
     fn from(facts: &TlsFacts) -> Self {
         let version = match facts.version {
+            TlsVersion::Tls10 => tls_facts::Version::Tls10,
+            TlsVersion::Tls11 => tls_facts::Version::Tls11,
             TlsVersion::Tls12 => tls_facts::Version::Tls12,
             TlsVersion::Tls13 => tls_facts::Version::Tls13,
         };
@@ -70,6 +72,8 @@ impl TryFrom<pb::TlsFacts> for TlsFacts {
     fn try_from(message: pb::TlsFacts) -> Decoded<Self> {
         let version = match enumeration(message.version, "version")? {
             tls_facts::Version::Unspecified => return Err(DecodeError::missing("version")),
+            tls_facts::Version::Tls10 => TlsVersion::Tls10,
+            tls_facts::Version::Tls11 => TlsVersion::Tls11,
             tls_facts::Version::Tls12 => TlsVersion::Tls12,
             tls_facts::Version::Tls13 => TlsVersion::Tls13,
         };

@@ -182,6 +182,7 @@ fn offer() -> Result<wire::Offer> {
         limits: Limits::STANDARD,
         logon: None,
         only_address: None,
+        without_sni: false,
     };
     Ok(parallax_wire::encode_offer(&task, wire::Lane::OnDemand, ""))
 }

@@ -29,13 +29,14 @@ use refusal::Refusal;
 pub(crate) use resolved::Resolved;
 
 /// The paths that are asked for besides the `ActiveSync` directory itself; letter case does not matter to IIS.
-const OTHER_PATHS: [&str; 6] = [
+const OTHER_PATHS: [&str; 7] = [
     "/Microsoft-Server-ActiveSync/Proxy",
     "/Microsoft-Server-ActiveSync/healthcheck.htm",
     "/owa/",
     "/autodiscover/autodiscover.xml",
     "/autodiscover/autodiscover.json",
     "/EWS/Exchange.asmx",
+    "/Exchange/",
 ];
 const ACTIVE_SYNC_PATH: &str = "/Microsoft-Server-ActiveSync";
 
@@ -292,7 +293,7 @@ fn is_usual(path: &str) -> bool {
 /// The path of a place, as the probe will ask for it.
 fn path_of(endpoint: &Endpoint, place: parallax_model::Place) -> &str {
     use parallax_model::Place;
-    let [proxy, health_check, owa, autodiscover, autodiscover_json, ews] = OTHER_PATHS;
+    let [proxy, health_check, owa, autodiscover, autodiscover_json, ews, exchange] = OTHER_PATHS;
     match place {
         Place::ActiveSync => &endpoint.path,
         Place::ActiveSyncProxy => proxy,
@@ -301,6 +302,7 @@ fn path_of(endpoint: &Endpoint, place: parallax_model::Place) -> &str {
         Place::Autodiscover => autodiscover,
         Place::AutodiscoverJson => autodiscover_json,
         Place::Ews => ews,
+        Place::Exchange => exchange,
     }
 }
 

@@ -159,6 +159,7 @@ fn task(endpoint: Endpoint) -> Option<Task> {
         looks: vec![Look::OPTIONS],
         logon: None,
         only_address: None,
+        without_sni: false,
         limits: Limits::STANDARD,
     })
 }

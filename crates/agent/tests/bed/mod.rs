@@ -156,6 +156,7 @@ fn task(id: &str, address: Ipv4Addr) -> Task {
         looks: vec![Look::OPTIONS],
         logon: None,
         only_address: None,
+        without_sni: false,
         limits: Limits::STANDARD,
     }
 }

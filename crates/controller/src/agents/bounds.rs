@@ -98,8 +98,13 @@ fn in_observation(observation: &pb::Observation) -> Option<&'static str> {
     });
     let tls = observation.transport.as_ref().and_then(|it| match it {
         observation::Transport::Tls(tls) => in_tls(tls),
+        observation::Transport::OldTls(both) => {
+            let modern = both.modern.as_ref().and_then(|it| too_long(&it.detail, "tls.detail"));
+            modern.or_else(|| in_tls(both.old.as_ref()?))
+        }
         observation::Transport::Plain(_) => None,
     });
+    let tls = tls.or_else(|| in_tls(observation.without_sni.as_ref()?));
     tcp.or(tls).or_else(|| observation.exchanges.iter().find_map(in_exchange))
 }
 

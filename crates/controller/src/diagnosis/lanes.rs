@@ -149,6 +149,7 @@ impl Run {
             limits: if logon.is_some() { Limits::LOGON } else { Limits::STANDARD },
             logon,
             only_address: proposal.only_address,
+            without_sni: proposal.without_sni,
         })
     }
 
@@ -261,6 +262,7 @@ mod tests {
                 reaches_back_end: false,
             }),
             only_address: None,
+            without_sni: false,
         }
     }
 

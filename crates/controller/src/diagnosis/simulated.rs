@@ -212,6 +212,7 @@ impl SimulatedController {
             looks: vec![parallax_model::Look::OPTIONS],
             logon: Some(logon.task()),
             only_address: None,
+            without_sni: false,
             limits: Limits::LOGON,
         };
         self.begin_round(&asked).await?;

@@ -1,7 +1,7 @@
 //! Round 1: every path at once, without a credential; and the worst that a diagnosis may cost, told before it starts.
 
 use parallax_model::{
-    Account, AccountId, Evidence, Generation, Look, PathId, Role, Target, Vantage,
+    Account, AccountId, Endpoint, Evidence, Generation, Look, PathId, Role, Target, Vantage, Zone,
 };
 
 use super::ladder::{Rung, ladder};
@@ -22,10 +22,19 @@ pub fn first_round(target: &Target, accounts: &[Account], vantages: &[Vantage]) 
             looks: looks(endpoint.role, wants_witness_paths),
             logon: None,
             only_address: None,
+            without_sni: is_published_name(endpoint, vantage),
         })
         .collect();
     proposals.sort_by(|a, b| a.path.cmp(&b.path));
     proposals
+}
+
+/// Where clients without a server name, and the monitors of load balancers, may come from.
+fn is_published_name(endpoint: &Endpoint, vantage: &Vantage) -> bool {
+    endpoint.role == Role::External
+        && endpoint.is_https
+        && vantage.zone <= Zone::Dmz
+        && endpoint.host.parse::<std::net::IpAddr>().is_err()
 }
 
 /// The free looks of a role, the one that matters most first.

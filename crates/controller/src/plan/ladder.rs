@@ -103,6 +103,7 @@ pub(super) fn anonymous(place: Place) -> Look {
     match place {
         Place::Autodiscover => Look::AUTODISCOVER,
         Place::Ews => Look::EWS,
+        Place::Exchange => Look::EXCHANGE,
         Place::ActiveSync
         | Place::ActiveSyncProxy
         | Place::HealthCheck

@@ -26,6 +26,8 @@ pub struct Proposal {
     pub looks: Vec<Look>,
     pub logon: Option<ProposedLogon>,
     pub only_address: Option<std::net::IpAddr>,
+    /// One more TLS handshake at each address, without a server name.
+    pub without_sni: bool,
 }
 
 /// A logon that would help.

@@ -291,6 +291,7 @@ fn proposal(
         }),
         path: rung.path,
         only_address,
+        without_sni: false,
     }
 }
 
@@ -369,7 +370,13 @@ fn free_looks(evidence: &Evidence, diagnosis: &Diagnosis, next: &mut NextRound) 
         let is_control = looks.contains(&Look::IMPOSSIBLE_USER);
         let rung = Rung { path: path.clone(), place: Place::ActiveSync };
         let only_address = if is_control { any_answering_address(evidence, &rung) } else { None };
-        next.proposals.push(Proposal { path, looks, logon: None, only_address });
+        next.proposals.push(Proposal {
+            path,
+            looks,
+            logon: None,
+            only_address,
+            without_sni: false,
+        });
     }
 }
 

@@ -32,6 +32,9 @@ pub(crate) fn render(diagnosis: &mut pb::Diagnosis, language: Language) {
     for note in &mut diagnosis.notes {
         note.title = title(&note.fault, language, &none);
     }
+    for fault in &mut diagnosis.not_visible {
+        fault.title = title(&fault.fault, language, &none);
+    }
     render_needs(&mut diagnosis.gaps, language);
     if let Some(plan) = &mut diagnosis.plan {
         render_needs(&mut plan.gaps, language);
@@ -78,7 +81,7 @@ fn title(fault: &str, language: Language, places: &BTreeMap<TextPlace, String>) 
 
 /// Empty for `healthy`, `undetermined` and what is no fault.
 fn owner(fault: &str) -> String {
-    let entry = catalogue().iter().find(|it| it.id.0 == fault);
+    let entry = catalogue().find(|it| it.id.0 == fault);
     entry.map(|it| it.owner.word().to_owned()).unwrap_or_default()
 }
 

@@ -21,6 +21,12 @@ fn english(need: &Need) -> String {
         Need::Look(it) => {
             format!("{} would tell ({}).", request(it.look.as_ref()), path(it.path.as_ref()))
         }
+        Need::Dial(it) => format!(
+            "{} at {} would tell, an address that another vantage was given ({}).",
+            request(it.look.as_ref()),
+            it.address,
+            path(it.path.as_ref())
+        ),
         Need::Logon(it) => format!(
             "A logon would tell: {} ({}).",
             request(it.look.as_ref()),
@@ -50,6 +56,12 @@ fn japanese(need: &Need) -> String {
     match need {
         Need::Look(it) => format!(
             "{} を確認すると判別できます（{}）。",
+            request(it.look.as_ref()),
+            path(it.path.as_ref())
+        ),
+        Need::Dial(it) => format!(
+            "別の観測地点で得られたアドレス {} に {} を送ると判定できます ({})。",
+            it.address,
             request(it.look.as_ref()),
             path(it.path.as_ref())
         ),
@@ -100,6 +112,7 @@ fn request(look: Option<&pb::Look>) -> String {
         Place::Autodiscover => "/autodiscover/autodiscover.xml",
         Place::AutodiscoverJson => "/autodiscover/autodiscover.json",
         Place::Ews => "/EWS/Exchange.asmx",
+        Place::Exchange => "/Exchange/",
     };
     match &look.credential {
         Some(Credential::Account(it)) => format!("{method} {place} + Basic {}", it.account),

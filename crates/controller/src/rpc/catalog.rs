@@ -48,7 +48,7 @@ fn get(request: &pb::GetFaultRequest) -> Result<pb::Fault, Refusal> {
     let id = id.ok_or_else(|| {
         Refusal::field("name", format!("`{}` is not `faults/{{id}}`", request.name))
     })?;
-    let entry = catalogue().iter().find(|it| it.id.0 == id);
+    let entry = catalogue().find(|it| it.id.0 == id);
     let entry = entry.ok_or_else(|| Refusal::not_found("parallax/Fault", request.name.clone()))?;
     Ok(fault(entry, language))
 }
@@ -66,7 +66,7 @@ fn list(request: &pb::ListFaultsRequest) -> Result<pb::ListFaultsResponse, Refus
             ));
         }
     };
-    let mut entries: Vec<_> = catalogue().iter().collect();
+    let mut entries: Vec<_> = catalogue().collect();
     entries.sort_by_key(|it| it.id.0);
     let token = request.page_token.as_str();
     if !token.is_empty() && !entries.iter().any(|it| it.id.0 == token) {
@@ -102,7 +102,7 @@ mod tests {
             }
             request.page_token = answer.next_page_token;
         }
-        assert_eq!(names.len(), catalogue().len());
+        assert_eq!(names.len(), catalogue().count());
         assert!(names.is_sorted());
     }
 

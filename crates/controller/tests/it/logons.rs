@@ -36,7 +36,13 @@ fn exchange(look: Look, connection: u32, status: u16, headers: &[(&str, &str)]) 
         took: Duration::from_millis(5),
     };
     let connection = Connection { number: connection, local_port: 50_000 };
-    Exchange { look, connection, sent: true, outcome: Outcome::Done(answer) }
+    Exchange {
+        look,
+        connection,
+        sent: true,
+        asked_for_certificate: false,
+        outcome: Outcome::Done(answer),
+    }
 }
 
 fn sight(exchanges: Vec<Exchange>) -> Report {
@@ -77,6 +83,7 @@ fn sight(exchanges: Vec<Exchange>) -> Report {
             address,
             tcp: Outcome::Done(TcpFacts { local_port: 50_000, took }),
             transport: Transport::Tls(Outcome::Done(tls)),
+            without_sni: Outcome::NotReached,
             exchanges,
         }],
     })

@@ -9,59 +9,47 @@ use parallax_model::{Account, TextPlace};
 use crate::fault::Fault;
 use crate::seen::Spot;
 
-mod bad_password;
-mod default_domain_missing;
-mod dns_host_nxdomain;
-mod e2003_be_iwa_missing;
-mod e2003_be_ssl_required_on_eas_vdir;
-mod e2003_negotiate_provider_missing;
-mod exo_anonymous_451_cba;
-mod exo_basic_retired;
-mod legacy;
-mod not_exchange_server;
-mod proxy_strips_or_answers_options;
-mod proxy_url_not_published;
-mod tcp;
-mod tcp_443_filtered;
-mod tcp_443_refused;
-mod tls_cert_expired;
-mod tls_cert_name_mismatch;
-mod tls_intermediate_missing;
-mod upn_mismatch;
-mod vdir_basic_disabled;
+mod account;
+mod cloud;
+mod dns;
+mod fe_be;
+mod iis;
+mod legacy2003;
+mod network;
+mod other;
+mod publishing;
+mod tls;
 
-pub(crate) use exo_anonymous_451_cba::notes;
+pub(crate) use cloud::notes;
 
-/// The catalogue, in the order in which a request meets the layers.
-pub(crate) const ALL: [Fault; 17] = [
-    dns_host_nxdomain::FAULT,
-    tcp_443_filtered::FAULT,
-    tcp_443_refused::FAULT,
-    tls_cert_expired::FAULT,
-    tls_cert_name_mismatch::FAULT,
-    tls_intermediate_missing::FAULT,
-    proxy_strips_or_answers_options::FAULT,
-    proxy_url_not_published::FAULT,
-    vdir_basic_disabled::FAULT,
-    default_domain_missing::FAULT,
-    upn_mismatch::FAULT,
-    bad_password::FAULT,
-    e2003_be_iwa_missing::FAULT,
-    e2003_negotiate_provider_missing::FAULT,
-    e2003_be_ssl_required_on_eas_vdir::FAULT,
-    exo_basic_retired::FAULT,
-    not_exchange_server::FAULT,
+/// The catalogue by layer, in the order in which a request meets the layers.
+const LAYERS: [&[Fault]; 10] = [
+    dns::ALL,
+    network::ALL,
+    tls::ALL,
+    publishing::ALL,
+    iis::ALL,
+    account::ALL,
+    fe_be::ALL,
+    legacy2003::ALL,
+    cloud::ALL,
+    other::ALL,
 ];
 
-type Filled = Vec<(TextPlace, String)>;
+/// Every fault of the catalogue.
+pub(crate) fn all() -> impl Iterator<Item = &'static Fault> {
+    LAYERS.into_iter().flatten()
+}
+
+pub(crate) type Filled = Vec<(TextPlace, String)>;
 
 /// Named places for the texts; a later entry wins.
-fn places<const N: usize>(parts: [Filled; N]) -> BTreeMap<TextPlace, String> {
+pub(crate) fn places<const N: usize>(parts: [Filled; N]) -> BTreeMap<TextPlace, String> {
     parts.into_iter().flatten().filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// Where it is: endpoint, host, vantage, address.
-fn at(spot: &Spot<'_>) -> Filled {
+pub(crate) fn at(spot: &Spot<'_>) -> Filled {
     let address =
         spot.observations().first().map(|(_, it)| it.address.ip().to_string()).unwrap_or_default();
     vec![

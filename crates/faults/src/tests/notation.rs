@@ -133,7 +133,8 @@ fn report(target: &Target, path: &PathId, words: &[&str]) -> Report {
         true => Transport::Tls(Outcome::NotReached),
     };
     let exchanges = words.iter().filter_map(|word| exchange(word)).collect();
-    let observations = vec![Observation { address, tcp, transport, exchanges }];
+    let observations =
+        vec![Observation { address, tcp, transport, without_sni: Outcome::NotReached, exchanges }];
     let dns = DnsFacts {
         source: DnsSource::Declared,
         cname_chain: Vec::new(),
@@ -211,6 +212,7 @@ fn exchange(word: &str) -> Option<Exchange> {
         look,
         connection: Connection { number: 0, local_port: 50_000 },
         sent: true,
+        asked_for_certificate: false,
         outcome: Outcome::Done(answer(said, is_logon)),
     })
 }

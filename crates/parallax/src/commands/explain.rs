@@ -17,7 +17,7 @@ pub(super) fn run(arguments: &ExplainArguments, screen: &Screen) -> Result<ExitC
     let words = words(arguments.output.language.lang);
     let Some(wanted) = &arguments.fault else {
         let faults: Vec<pb::Fault> =
-            catalogue().iter().map(|it| page(it.id.0, Some(it), language)).collect();
+            catalogue().map(|it| page(it.id.0, Some(it), language)).collect();
         show_list(screen, arguments.output.output, &faults, |it| {
             fault_list(it, words, screen.paint())
         })?;
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &ExplainArguments, screen: &Screen) -> Result<ExitC
     if text(id, language).is_none() {
         return Err(Failure::usage(format!("`{id}` is not in the catalogue")).hint(nearest(id)));
     }
-    let fault = catalogue().iter().find(|it| it.id.0 == id);
+    let fault = catalogue().find(|it| it.id.0 == id);
     show_one(screen, arguments.output.output, &page(id, fault, language), |it| {
         fault_page(it, words, screen.paint())
     })?;
@@ -66,7 +66,6 @@ fn page(id: &str, fault: Option<&Fault>, language: Language) -> pb::Fault {
 fn nearest(wanted: &str) -> String {
     let parts: Vec<&str> = wanted.split(['_', '-']).filter(|it| it.len() > 2).collect();
     let near: Vec<&str> = catalogue()
-        .iter()
         .map(|it| it.id.0)
         .filter(|id| parts.iter().any(|part| id.split('_').any(|it| it == *part)))
         .collect();

@@ -32,6 +32,7 @@ pub(super) fn look(look: &pb::Look) -> String {
         Place::Autodiscover => " /autodiscover/autodiscover.xml",
         Place::AutodiscoverJson => " /autodiscover/autodiscover.json",
         Place::Ews => " /EWS/Exchange.asmx",
+        Place::Exchange => " /Exchange/",
     };
     let credential = match &look.credential {
         None | Some(Credential::Anonymous(_)) => String::new(),

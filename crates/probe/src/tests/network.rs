@@ -57,6 +57,7 @@ pub(super) fn https(looks: &[Look]) -> Task {
         looks: looks.to_vec(),
         logon: None,
         only_address: None,
+        without_sni: false,
         limits: PATIENT,
     }
 }

@@ -199,15 +199,19 @@ pub(crate) fn task() -> impl Strategy<Value = Task> {
         vec(free_look(), 0..8),
         option::of(logon),
         option::of(address()),
+        any::<bool>(),
         limits(),
     )
-        .prop_map(|(id, diagnosis, endpoint, looks, logon, only_address, limits)| Task {
-            id,
-            diagnosis: DiagnosisId::new(diagnosis).expect("a name"),
-            endpoint,
-            looks,
-            logon,
-            only_address,
-            limits,
-        })
+        .prop_map(
+            |(id, diagnosis, endpoint, looks, logon, only_address, without_sni, limits)| Task {
+                id,
+                diagnosis: DiagnosisId::new(diagnosis).expect("a name"),
+                endpoint,
+                looks,
+                logon,
+                only_address,
+                without_sni,
+                limits,
+            },
+        )
 }

@@ -54,6 +54,7 @@ pub(crate) fn place() -> impl Strategy<Value = Place> {
         Just(Place::Autodiscover),
         Just(Place::AutodiscoverJson),
         Just(Place::Ews),
+        Just(Place::Exchange),
     ]
 }
 
@@ -198,7 +199,12 @@ fn certificate() -> impl Strategy<Value = Certificate> {
 }
 
 fn tls_facts() -> impl Strategy<Value = TlsFacts> {
-    let version = prop_oneof![Just(TlsVersion::Tls12), Just(TlsVersion::Tls13)];
+    let version = prop_oneof![
+        Just(TlsVersion::Tls10),
+        Just(TlsVersion::Tls11),
+        Just(TlsVersion::Tls12),
+        Just(TlsVersion::Tls13)
+    ];
     let trust = (judgement(), judgement(), judgement())
         .prop_map(|(public, store, endpoint)| ChainTrust { public, store, endpoint });
     (
@@ -297,13 +303,17 @@ fn exchange() -> impl Strategy<Value = Exchange> {
         0..100_u32,
         any::<u16>(),
         any::<bool>(),
+        any::<bool>(),
         outcome(answer().boxed(), http_failure().boxed()),
     )
-        .prop_map(|(look, number, local_port, sent, outcome)| Exchange {
-            look,
-            connection: Connection { number, local_port },
-            sent,
-            outcome,
+        .prop_map(|(look, number, local_port, sent, asked_for_certificate, outcome)| {
+            Exchange {
+                look,
+                connection: Connection { number, local_port },
+                sent,
+                asked_for_certificate,
+                outcome,
+            }
         })
 }
 
@@ -312,15 +322,23 @@ fn observation() -> impl Strategy<Value = Observation> {
         (any::<u16>(), duration()).prop_map(|(local_port, took)| TcpFacts { local_port, took });
     let transport = prop_oneof![
         Just(Transport::Plain),
-        outcome(tls_facts().boxed(), tls_failure().boxed()).prop_map(Transport::Tls),
+        tls().prop_map(Transport::Tls),
+        (tls_failure(), tls()).prop_map(|(modern, old)| Transport::OldTls { modern, old }),
     ];
-    (address(), any::<u16>(), outcome(tcp, tcp_failure()), transport, vec(exchange(), 0..4))
-        .prop_map(|(ip, port, tcp, transport, exchanges)| Observation {
+    let tcp = outcome(tcp, tcp_failure());
+    (address(), any::<u16>(), tcp, transport, tls(), vec(exchange(), 0..4)).prop_map(
+        |(ip, port, tcp, transport, without_sni, exchanges)| Observation {
             address: SocketAddr::new(ip, port),
             tcp,
             transport,
+            without_sni,
             exchanges,
-        })
+        },
+    )
+}
+
+fn tls() -> impl Strategy<Value = Outcome<TlsFacts, TlsFailure>> {
+    outcome(tls_facts().boxed(), tls_failure().boxed())
 }
 
 pub(crate) fn path() -> impl Strategy<Value = PathId> {

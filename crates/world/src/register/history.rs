@@ -125,12 +125,14 @@ fn sight(world: &World, addresses: &Addresses, past: &Past, look: &Look) -> Opti
         look: look.clone(),
         connection: Connection { number: 0, local_port: 0 },
         sent: true,
+        asked_for_certificate: false,
         outcome,
     });
     let observation = Observation {
         address: SocketAddr::new(address, url.port_or_known_default()?),
         tcp,
         transport,
+        without_sni: Outcome::NotReached,
         exchanges: exchange.into_iter().collect(),
     };
     let dns = DnsFacts {

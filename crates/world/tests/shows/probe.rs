@@ -101,6 +101,7 @@ pub(crate) async fn look(
         looks: vec![look],
         logon: None,
         only_address: None,
+        without_sni: false,
         limits: LIMITS,
     };
     observe(&task, instrument, &|_, _| Ok(()), &|_| {}).await.expect("we can look")

@@ -109,6 +109,7 @@ fn refused(vantage: VantageName) -> Result<PathReport> {
         address: (address, 443).into(),
         tcp: Outcome::Failed(TcpFailure::Refused),
         transport: Transport::Tls(Outcome::NotReached),
+        without_sni: Outcome::NotReached,
         exchanges: Vec::new(),
     };
     let sight = Sight { dns: Outcome::Done(dns), observations: vec![observation] };

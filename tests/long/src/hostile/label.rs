@@ -4,7 +4,7 @@
 
 use parallax_model::{
     Answer, BodyEnd, ChainJudgement, ChainProblem, DnsFailure, Exchange, HttpFailure, LimitBroken,
-    Observation, Outcome, Sight, TcpFailure, TlsFacts, TlsFailure, Transport,
+    Observation, Outcome, Sight, TcpFailure, TlsFacts, TlsFailure,
 };
 
 /// `dns …` when that is where it ended, else the number of addresses kept and left out.
@@ -39,11 +39,11 @@ pub(super) fn transport(observation: &Observation) -> String {
         Outcome::Failed(failure) => return format!("tcp {}", tcp(failure)),
         Outcome::Done(_) => {}
     }
-    match &observation.transport {
-        Transport::Plain => "plain".to_owned(),
-        Transport::Tls(Outcome::NotReached) => "tls not reached".to_owned(),
-        Transport::Tls(Outcome::Failed(failure)) => format!("tls {}", tls(failure)),
-        Transport::Tls(Outcome::Done(facts)) => format!("tls {}", session(facts)),
+    match observation.transport.handshake() {
+        None => "plain".to_owned(),
+        Some(Outcome::NotReached) => "tls not reached".to_owned(),
+        Some(Outcome::Failed(failure)) => format!("tls {}", tls(failure)),
+        Some(Outcome::Done(facts)) => format!("tls {}", session(facts)),
     }
 }
 

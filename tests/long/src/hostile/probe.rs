@@ -227,6 +227,7 @@ fn task(errand: &Errand) -> Result<Task> {
         looks,
         logon: (errand.mode == Mode::Basic).then_some(logon),
         only_address: None,
+        without_sni: false,
         limits,
     })
 }

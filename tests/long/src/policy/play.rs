@@ -219,6 +219,7 @@ fn offer(trick: &Trick, round: u32) -> anyhow::Result<wire::Offer> {
         looks,
         logon: logon.transpose()?,
         only_address: trick.only.clone(),
+        without_sni: false,
         limits: Some((&limits).into()),
         lane: wire::Lane::OnDemand.into(),
         traceparent: String::new(),

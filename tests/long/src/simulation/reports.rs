@@ -50,7 +50,10 @@ pub(super) fn logon(task: &Task, ending: &Ending) -> Report {
             (false, Outcome::Failed(HttpFailure::NotPermitted { reason: reason.clone() }))
         }
     };
-    sight(vec![anonymous(), Exchange { look, connection: connection(1), sent, outcome }])
+    sight(vec![
+        anonymous(),
+        Exchange { look, connection: connection(1), sent, asked_for_certificate: false, outcome },
+    ])
 }
 
 /// The report of a logon that ended before a credential was asked for.
@@ -60,7 +63,13 @@ pub(super) fn free_part() -> Report {
 
 fn anonymous() -> Exchange {
     let outcome = Outcome::Done(answer(401, &[SERVER[0], SERVER[1], CHALLENGE]));
-    Exchange { look: Look::OPTIONS, connection: connection(0), sent: true, outcome }
+    Exchange {
+        look: Look::OPTIONS,
+        connection: connection(0),
+        sent: true,
+        asked_for_certificate: false,
+        outcome,
+    }
 }
 
 fn connection(number: u32) -> Connection {
@@ -120,6 +129,7 @@ fn sight(exchanges: Vec<Exchange>) -> Report {
             address,
             tcp: Outcome::Done(TcpFacts { local_port: 50_000, took: TOOK }),
             transport: Transport::Tls(Outcome::Done(tls)),
+            without_sni: Outcome::NotReached,
             exchanges,
         }],
     })

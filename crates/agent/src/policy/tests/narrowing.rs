@@ -35,6 +35,7 @@ fn task() -> Task {
         looks: vec![Look::OPTIONS],
         logon: None,
         only_address: None,
+        without_sni: false,
         limits: Limits::STANDARD,
     }
 }

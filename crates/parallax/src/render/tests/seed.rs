@@ -278,6 +278,9 @@ pub(super) fn diagnosis(language: Language) -> pb::Diagnosis {
         }],
         first_difference: Some(difference()),
         matrix: matrix(),
+        excluded: Vec::new(),
+        recognised: Vec::new(),
+        not_visible: Vec::new(),
         notes: Vec::new(),
         gaps: vec![need((
             "An agent in zone `dmz` would have to look.",

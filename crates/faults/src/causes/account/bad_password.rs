@@ -20,9 +20,10 @@ use crate::causes::{at, login, places};
 use crate::claim::{Claim, all, any, not};
 use crate::claims::{Logons, Spelling};
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::logon;
 use crate::seen::{Met, Seen, Spot, logon_of};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("bad_password"),
@@ -30,6 +31,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Directory,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("bad_password"),
     cases,
 };
 

@@ -84,7 +84,8 @@ fn not_here(spot: &Spot<'_>, against: Vec<EvidenceRef>) -> Case {
 
 fn seen_words(spot: &Spot<'_>) -> String {
     spot.observations()
-        .into_iter()
+        .iter()
+        .copied()
         .find_map(|(_, it)| it.tcp.failed().map(words::tcp_failure))
         .unwrap_or_default()
 }
@@ -103,7 +104,7 @@ fn some_address(spot: &Spot<'_>, is_failure: fn(&TcpFailure) -> bool) -> Claim {
             Claim::undecidable()
         };
     }
-    any(observations.into_iter().map(|(round, it)| {
+    any(observations.iter().copied().map(|(round, it)| {
         let address = Some(it.address.ip());
         match it.tcp.failed() {
             Some(failure) if is_failure(failure) => {
@@ -125,7 +126,7 @@ fn same_failure(
     known: &mut BTreeMap<Vec<SocketAddr>, Rc<[PathId]>>,
 ) -> Rc<[PathId]> {
     let failed = |observation: &Observation| observation.tcp.failed().is_some_and(is_failure);
-    let observations = spot.observations().into_iter().map(|(_, it)| it);
+    let observations = spot.observations().iter().copied().map(|(_, it)| it);
     let here: Vec<SocketAddr> = observations.filter(|it| failed(it)).map(|it| it.address).collect();
     if here.is_empty() {
         return Rc::from([spot.path.clone()]);
@@ -238,7 +239,7 @@ impl<'a, 'e> Others<'a, 'e> {
 
 /// The first address along this path that opens, or is refused where that tells as much.
 fn lets_through(spot: &Spot<'_>, also_when_refused: bool) -> Option<EvidenceRef> {
-    spot.observations().into_iter().find_map(|(round, observation)| {
+    spot.observations().iter().copied().find_map(|(round, observation)| {
         let words = match observation.tcp.failed() {
             None if observation.tcp.done().is_some() => "TCP 443 opens",
             Some(TcpFailure::Refused) if also_when_refused => "connection refused",

@@ -20,8 +20,9 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all, any, not};
 use crate::claims::other_side;
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -30,6 +31,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Dns,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("dns_host_nxdomain"),
     cases,
 };
 
@@ -148,7 +152,8 @@ fn resolves_further_in(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
         .map(|it| {
             let opens = it
                 .observations()
-                .into_iter()
+                .iter()
+                .copied()
                 .find(|(_, observation)| observation.tcp.done().is_some());
             match opens {
                 Some((round, observation)) => Claim::holds(it.reference(

@@ -19,8 +19,9 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
 use crate::claims::is_meant_address;
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("tls_intermediate_missing"),
@@ -28,6 +29,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Certificate,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("tls_intermediate_missing"),
     cases,
 };
 
@@ -58,7 +62,8 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
 
 fn sessions<'e>(spot: &Spot<'e>) -> impl Iterator<Item = (u32, std::net::IpAddr, &'e TlsFacts)> {
     spot.observations()
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|(round, it)| Some((round, it.address.ip(), it.transport.tls()?)))
 }
 

@@ -18,8 +18,9 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all};
 use crate::claims::{Logons, Spelling, boxes_between};
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("upn_mismatch"),
@@ -27,6 +28,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Directory,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("upn_mismatch"),
     cases,
 };
 
@@ -37,7 +41,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
 /// A form of the name that is refused where a qualified form of the same account is accepted: along the same path, since
 /// another front may refuse for reasons of its own. One case per path that accepted the qualified form; before any did, one
 /// case that asks for it.
-pub(super) fn form_cases<'e>(seen: &Seen<'e>, form: NameForm) -> Vec<Case> {
+pub(in crate::causes) fn form_cases<'e>(seen: &Seen<'e>, form: NameForm) -> Vec<Case> {
     let is_known =
         |account: &Account| seen.evidence.target.accounts.iter().any(|it| it.account == account.id);
     let mut cases = Vec::new();

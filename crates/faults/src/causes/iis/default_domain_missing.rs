@@ -15,8 +15,9 @@
 
 use parallax_model::{FaultId, NameForm};
 
-use crate::causes::upn_mismatch::form_cases;
-use crate::fault::{Basis, Era, Fault, Layer, Owner};
+use crate::causes::account::upn_mismatch::form_cases;
+use crate::fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("default_domain_missing"),
@@ -24,5 +25,8 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Exchange,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("default_domain_missing"),
     cases: |seen| form_cases(seen, NameForm::Bare),
 };

@@ -21,9 +21,10 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all};
 use crate::claims::{unanswered, works_further_in};
 use crate::condition::{self, Stage};
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::logon;
 use crate::seen::{Met, Seen, Spot};
+use crate::texts::pages;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -32,6 +33,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Publishing,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("proxy_strips_or_answers_options"),
     cases,
 };
 

@@ -19,8 +19,9 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
 use crate::claims::is_meant_address;
 use crate::condition::{self, Stage};
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("tls_cert_expired"),
@@ -28,6 +29,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Certificate,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("tls_cert_expired"),
     cases,
 };
 
@@ -47,14 +51,15 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
 
 fn seen_words(seen: &Seen<'_>, spot: &Spot<'_>) -> String {
     let leaf =
-        spot.observations().into_iter().find_map(|(_, it)| it.transport.tls()?.chain.first());
+        spot.observations().iter().copied().find_map(|(_, it)| it.transport.tls()?.chain.first());
     leaf.map(|it| condition::dates(it, seen.evidence.now)).unwrap_or_default()
 }
 
 fn is_out_of_date(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
     let claims: Vec<Claim> = spot
         .observations()
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|(round, it)| {
             let leaf = it.transport.tls()?.chain.first()?;
             let address = Some(it.address.ip());

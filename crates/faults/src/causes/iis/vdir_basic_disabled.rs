@@ -23,9 +23,10 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all};
 use crate::claims::{other_side, unanswered};
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::responder;
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -34,6 +35,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Exchange,
     era: Era::From2007,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("vdir_basic_disabled"),
     cases,
 };
 

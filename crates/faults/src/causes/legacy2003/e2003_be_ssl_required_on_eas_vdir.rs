@@ -15,11 +15,12 @@
 
 use parallax_model::{Answer, FaultId, Look};
 
-use crate::causes::legacy::{self, Legacy};
+use super::legacy::{self, Legacy};
 use crate::claim::Claim;
-use crate::fault::{Basis, Case, Era, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::logon;
 use crate::seen::Spot;
+use crate::texts::pages;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -28,6 +29,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Exchange,
     era: Era::Mailbox2003,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("e2003_be_ssl_required_on_eas_vdir"),
     cases: |seen| {
         legacy::pairs(seen)
             .iter()

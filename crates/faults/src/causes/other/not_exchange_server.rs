@@ -18,9 +18,10 @@ use parallax_model::{FaultId, Generation, Place, Role, Standing, TextPlace};
 use crate::causes::{at, places};
 use crate::claim::{Claim, all, any, not};
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::responder;
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("not_exchange_server"),
@@ -28,6 +29,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Service,
     era: Era::NonExchange,
     basis: Basis::Observed,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("not_exchange_server"),
     cases,
 };
 

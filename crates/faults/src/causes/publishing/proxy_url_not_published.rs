@@ -26,9 +26,10 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all};
 use crate::claims::{unanswered, works_further_in};
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::responder;
 use crate::seen::{Met, Seen, Spot};
+use crate::texts::pages;
 use crate::words;
 
 /// Parts of a `Location` that lead to somebody's logon page rather than to a portal.
@@ -52,6 +53,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Publishing,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("proxy_url_not_published"),
     cases,
 };
 

@@ -19,8 +19,9 @@ use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
 use crate::claims::is_meant_address;
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -29,6 +30,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Certificate,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("tls_cert_name_mismatch"),
     cases,
 };
 
@@ -54,7 +58,8 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
 
 fn names(spot: &Spot<'_>) -> String {
     spot.observations()
-        .into_iter()
+        .iter()
+        .copied()
         .find_map(|(_, it)| it.transport.tls()?.chain.first())
         .map(|leaf| words::shortened(&leaf.names.join(", ")))
         .unwrap_or_default()
@@ -63,7 +68,8 @@ fn names(spot: &Spot<'_>) -> String {
 fn lacks_the_name(spot: &Spot<'_>) -> Claim {
     let claims: Vec<Claim> = spot
         .observations()
-        .into_iter()
+        .iter()
+        .copied()
         .filter_map(|(round, it)| {
             let tls = it.transport.tls()?;
             let names = words::shortened(&tls.chain.first()?.names.join(", "));

@@ -19,9 +19,10 @@ use crate::causes::{at, login, places};
 use crate::claim::{Claim, all};
 use crate::claims::{Logons, Spelling, is_generation};
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner};
+use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::responder;
 use crate::seen::{Seen, Spot};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("exo_basic_retired"),
@@ -29,6 +30,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Client,
     era: Era::Online,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("exo_basic_retired"),
     cases,
 };
 

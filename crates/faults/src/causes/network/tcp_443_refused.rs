@@ -15,8 +15,9 @@
 
 use parallax_model::{FaultId, TcpFailure};
 
-use crate::causes::tcp;
-use crate::fault::{Basis, Era, Fault, Layer, Owner};
+use super::tcp;
+use crate::fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("tcp_443_refused"),
@@ -24,6 +25,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Service,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("tcp_443_refused"),
     cases: |seen| {
         tcp::cases(seen, |failure| matches!(failure, TcpFailure::Refused), "SYN-ACK", true)
     },

@@ -16,8 +16,9 @@
 
 use parallax_model::{FaultId, TcpFailure};
 
-use crate::causes::tcp;
-use crate::fault::{Basis, Era, Fault, Layer, Owner};
+use super::tcp;
+use crate::fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
+use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("tcp_443_filtered"),
@@ -25,6 +26,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Firewall,
     era: Era::Any,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("tcp_443_filtered"),
     cases: |seen| {
         tcp::cases(seen, |failure| matches!(failure, TcpFailure::TimedOut { .. }), "SYN-ACK", false)
     },

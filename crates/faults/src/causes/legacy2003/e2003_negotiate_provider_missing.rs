@@ -15,9 +15,10 @@
 
 use parallax_model::{FaultId, Look, Scheme};
 
-use crate::causes::legacy;
+use super::legacy;
 use crate::claims::offers;
-use crate::fault::{Basis, Era, Fault, Layer, Owner};
+use crate::fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
+use crate::texts::pages;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -26,6 +27,9 @@ pub(crate) const FAULT: Fault = Fault {
     owner: Owner::Exchange,
     era: Era::Mailbox2003,
     basis: Basis::Documented,
+    reach: Reach::Options,
+    severity: Severity::Failure,
+    pages: pages!("e2003_negotiate_provider_missing"),
     cases: |seen| {
         legacy::pairs(seen)
             .into_iter()
