@@ -81,7 +81,19 @@ const FAULT_HEADINGS: &[&str] =
     &["//! ## What it says", "//! ## How we know", "//! ## What it is not", "//! ## What to do"];
 
 /// In `causes/`, but no causes: what several of them share.
-const SHARED_BY_CAUSES: &[&str] = &["legacy", "mod", "tcp"];
+const SHARED_BY_CAUSES: &[&str] = &[
+    "back_end",
+    "front_logon",
+    "fronts",
+    "handshakes",
+    "legacy",
+    "mod",
+    "node",
+    "preauth",
+    "tcp",
+    "user",
+    "views",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use parallax_model::{
-    Account, Answer, Generation, Look, NameForm, Need, Place, Role, Scheme, UserName, Zone,
+    Account, Answer, Endpoint, Generation, Look, NameForm, Need, Place, Role, Scheme, UserName,
+    Zone,
 };
 
-use crate::claim::{Claim, any};
-use crate::condition;
+use crate::claim::Claim;
 use crate::logon::{self, LogonOutcome};
 use crate::responder;
 use crate::seen::{Met, Seen, Spot, logon_of};
@@ -251,29 +251,15 @@ pub(crate) fn is_generation(
 /// Some inner vantage (or the CAS dialled directly) is asked for a logon: the path is served there, whatever else may be
 /// wrong with it. The same refusal inside says that it is the server's own; anything else settles nothing.
 pub(crate) fn works_further_in(seen: &Seen<'_>, outer: &Spot<'_>) -> Claim {
-    let outside = outer.answer(&Look::OPTIONS).map(|(_, answer)| answer.status);
-    let inner: Vec<&Spot<'_>> = seen
-        .fronts()
-        .filter(|spot| spot.vantage.zone > outer.vantage.zone || spot.endpoint.role == Role::Cas)
-        .filter(|spot| spot.path != outer.path)
-        .collect();
-    let claims: Vec<Claim> = inner
-        .iter()
-        .map(|spot| match spot.answer(&Look::OPTIONS) {
-            Some((met, answer))
-                if answer.status == 401
-                    || condition::is_anonymous_healthy(seen, spot.endpoint, answer) =>
-            {
-                Claim::holds(met.reference())
-            }
-            Some((met, answer)) if Some(answer.status) == outside => Claim::fails(met.reference()),
-            Some(_) | None => Claim::undecidable(),
-        })
-        .collect();
-    if claims.is_empty() {
-        return Claim::unknown(other_side(outer));
-    }
-    any(claims)
+    seen.further.serves(outer)
+}
+
+/// Where `ActiveSync` lives on every Exchange server; letter case does not matter to IIS.
+pub(crate) const ACTIVE_SYNC_PATH: &str = "/Microsoft-Server-ActiveSync";
+
+/// Whether an endpoint's URL leads to that directory: what another path answers says nothing about it.
+pub(crate) fn is_active_sync_path(endpoint: &Endpoint) -> bool {
+    endpoint.path.trim_end_matches('/').eq_ignore_ascii_case(ACTIVE_SYNC_PATH)
 }
 
 /// The name leads where the operator says it is published; otherwise the record is stale, and what is found there is

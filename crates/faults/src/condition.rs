@@ -99,15 +99,7 @@ fn is_out_of_reach(seen: &Seen<'_>, spot: &Spot<'_>) -> bool {
     let is_by_default = spot.endpoint.role == Role::Cas
         && spot.endpoint.from.is_empty()
         && spot.vantage.zone == Zone::Dmz;
-    let observations = spot.observations();
-    let nothing_opens = !observations.iter().any(|(_, it)| it.tcp.done().is_some());
-    is_by_default
-        && nothing_opens
-        && seen.paths.iter().any(|it| {
-            it.endpoint.name == spot.endpoint.name
-                && it.vantage.zone > Zone::Dmz
-                && it.observations().iter().any(|(_, it)| it.tcp.done().is_some())
-        })
+    is_by_default && !spot.opens() && seen.opens_inside(spot.endpoint)
 }
 
 fn mark_path(seen: &Seen<'_>, spot: &Spot<'_>, found: &mut Vec<Mark>) {
@@ -144,7 +136,7 @@ fn mark_path(seen: &Seen<'_>, spot: &Spot<'_>, found: &mut Vec<Mark>) {
         }
     }
     for met in spot.latest(&Look::OPTIONS) {
-        if is_anonymous_bad(seen, spot, &met) {
+        if is_anonymous_bad(seen, spot, met) {
             mark(Stage::Anonymous, None, met.reference());
         }
     }

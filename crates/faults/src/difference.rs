@@ -4,7 +4,9 @@
 //! Only outcomes make a difference (a stage that fails here and not there, a status, the schemes offered, what a logon
 //! came to); what merely names the server is shown beside them.
 
-use parallax_model::{Account, DifferentField, FirstDifference, Look, Outcome, Role};
+use parallax_model::{
+    Account, DifferentField, FirstDifference, Look, Observation, Outcome, Role, Transport,
+};
 
 use crate::seen::{Seen, Spot};
 use crate::words;
@@ -14,6 +16,10 @@ struct Side {
     outcomes: Vec<Field>,
     /// What merely names the server, shown beside.
     marks: Vec<(String, Option<String>)>,
+    /// Version and cipher.
+    tls: Option<String>,
+    /// Only the old stack gets on there, so version and cipher matter.
+    is_old_tls: bool,
 }
 
 /// An outcome that makes a difference.
@@ -89,6 +95,11 @@ fn between(left: &Spot<'_>, right: &Spot<'_>, a: &Side, b: &Side) -> FirstDiffer
             });
         }
     }
+    if (a.is_old_tls || b.is_old_tls) && a.tls != b.tls {
+        let [left, right] =
+            [&a.tls, &b.tls].map(|it| it.clone().unwrap_or_else(|| "(absent)".to_owned()));
+        fields.push(DifferentField { field: "TLS version, cipher".to_owned(), left, right });
+    }
     FirstDifference {
         left: left.path.clone(),
         left_account: None,
@@ -110,7 +121,7 @@ fn side(seen: &Seen<'_>, spot: &Spot<'_>) -> Side {
         let answer = spot.answer(&look);
         let failed = spot
             .latest(&look)
-            .into_iter()
+            .iter()
             .find_map(|met| met.exchange.outcome.failed().map(words::http_failure));
         let status = answer.map(|(_, it)| it.status.to_string()).or(failed);
         outcomes.push(Field::new(Some(look.clone()), format!("{name} status"), status));
@@ -133,10 +144,14 @@ fn side(seen: &Seen<'_>, spot: &Spot<'_>) -> Side {
     let header = |name: &str| {
         spot.answer(&Look::OPTIONS).and_then(|(_, it)| it.headers.first(name).map(words::shortened))
     };
-    let leaf =
-        spot.observations().into_iter().find_map(|(_, it)| it.transport.tls()?.chain.first());
+    let leaf = spot.observations().iter().find_map(|(_, it)| it.transport.tls()?.chain.first());
     let leaf = leaf.map(|it| words::hexadecimal(&it.sha256[..4]));
+    let is_old = |it: &Observation| matches!(it.transport, Transport::OldTls { .. });
     Side {
+        tls: spot.observations().iter().find_map(|(_, it)| it.transport.tls()).map(|it| {
+            format!("{}, {}", words::tls_version(it.version), words::shortened(&it.cipher))
+        }),
+        is_old_tls: spot.observations().iter().any(|(_, it)| is_old(it)),
         outcomes,
         marks: vec![
             ("Server".to_owned(), header("Server")),

@@ -143,6 +143,16 @@ pub enum Reach {
     Beyond,
 }
 
+impl Reach {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Options => "options",
+            Self::Beyond => "beyond",
+        }
+    }
+}
+
 /// What a cause does to those who meet it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -150,6 +160,16 @@ pub enum Severity {
     Failure,
     /// Nobody fails by it today; it is told beside the verdict and never is the verdict.
     Warning,
+}
+
+impl Severity {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 /// A cause in the catalogue.

@@ -18,7 +18,7 @@ use crate::fault::{Basis, Case, Explains, Fault, Layer, Reach, Severity};
 use crate::logon;
 use crate::responder;
 use crate::seen::{Seen, Spot, logon_of};
-use crate::{difference, matrix};
+use crate::{difference, matrix, recognise};
 
 const TRUST_MISSING: &str =
     "trust of the endpoint: its certificate is not accepted, so no secret goes there";
@@ -47,7 +47,7 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
     order(&mut findings, &judged, &marks);
     let open = open_faults(&judged, &marks, &findings);
     let gaps = gaps(&seen, &findings, &open);
-    let verdict = verdict(&seen, &judged, &findings, &open, &marks);
+    let verdict = verdict(&seen, &findings, &open, &marks);
     Diagnosis {
         verdict,
         ruled_out: judged.iter().filter_map(Judged::ruled_out).collect(),
@@ -56,7 +56,7 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
         matrix: matrix::rows(&seen, &marks),
         notes: causes::notes(&seen),
         excluded: seen.excluded(),
-        recognised: Vec::new(),
+        recognised: recognise::recognised(&seen),
         not_visible: not_visible(&seen),
         open,
         gaps,
@@ -265,7 +265,9 @@ fn order(findings: &mut [Finding], judged: &[Judged], marks: &Marks) {
         )
     });
     for (place, finding) in findings.iter_mut().enumerate() {
-        finding.latent = place > 0 || of(finding).is_some_and(Judged::is_warning);
+        // Where something fails and this does not explain it, it is true, and beside the point.
+        let is_beside = finding.explains.is_empty() && !marks.all.is_empty();
+        finding.latent = place > 0 || is_beside || of(finding).is_some_and(Judged::is_warning);
     }
 }
 
@@ -298,7 +300,7 @@ fn smallest_cover(candidates: &[&Judged]) -> BTreeSet<FaultId> {
     if useful.is_empty() {
         return candidates.first().map(|it| it.id).into_iter().collect();
     }
-    let all: BTreeSet<usize> = useful.iter().flat_map(|it| it.covers.iter().copied()).collect();
+    let needed = signatures(&useful);
     let members = |bits: u32| {
         useful
             .iter()
@@ -307,20 +309,32 @@ fn smallest_cover(candidates: &[&Judged]) -> BTreeSet<FaultId> {
             .map(|(_, it)| **it)
     };
     let best = (1u32..(1 << useful.len()))
-        .filter(|bits| {
-            members(*bits).flat_map(|it| it.covers.iter().copied()).collect::<BTreeSet<_>>() == all
-        })
+        .filter(|bits| needed.iter().all(|it| it & bits != 0))
         .min_by_key(|bits| {
             (bits.count_ones(), members(*bits).map(|it| (it.rank(), it.id)).collect::<Vec<_>>())
         });
     best.map(|bits| members(bits).map(|it| it.id).collect()).unwrap_or_default()
 }
 
+/// Which of the faults cover a mark, for every mark that some cover: one bit a fault, each combination once.
+fn signatures(faults: &[&&Judged]) -> BTreeSet<u32> {
+    let mut by_mark: BTreeMap<usize, u32> = BTreeMap::new();
+    for (index, fault) in faults.iter().enumerate() {
+        for mark in &fault.covers {
+            *by_mark.entry(*mark).or_default() |= 1 << index;
+        }
+    }
+    by_mark.into_values().collect()
+}
+
 /// Faults that are open and matter: they could explain a failing path that no finding explains, or something already
-/// speaks for them and a logon would tell.
+/// speaks for them and a logon would tell, or only a likely finding explains the path and somebody has to look elsewhere.
 fn open_faults(judged: &[Judged], marks: &Marks, findings: &[Finding]) -> Vec<OpenFault> {
-    let explained = explained(judged, findings);
-    let is_left = |index: &usize| !explained.contains(index);
+    let explained_by_any = explained(judged, findings);
+    let is_left = |index: &usize| !explained_by_any.contains(index);
+    let firm: Vec<Finding> =
+        findings.iter().filter(|it| it.standing == Standing::Confirmed).cloned().collect();
+    let explained_firmly = explained(judged, &firm);
     let mut open: Vec<(bool, &Judged, OpenFault)> = judged
         .iter()
         .filter(|it| it.standing.is_none())
@@ -328,15 +342,26 @@ fn open_faults(judged: &[Judged], marks: &Marks, findings: &[Finding]) -> Vec<Op
             let (evidence, needs, could) = it.open.as_ref()?;
             let explains_something = could.iter().any(is_left) && !marks.all.is_empty();
             let is_promising = !evidence.is_empty() && needs.iter().any(|need| need.logons() > 0);
+            // What is only likely leaves its rivals open, where somebody has to look on a server to tell them apart.
+            let is_rival = !evidence.is_empty()
+                && is_for_people(needs)
+                && could.iter().any(|index| !explained_firmly.contains(index));
             let fault =
                 OpenFault { fault: it.id, evidence: evidence.clone(), needs: needs.clone() };
-            (explains_something || is_promising).then_some((explains_something, it, fault))
+            let is_open = explains_something || is_promising || is_rival;
+            is_open.then_some((explains_something, it, fault))
         })
         .collect();
     open.sort_by_key(|(explains, judged, fault)| {
         (!explains, std::cmp::Reverse(fault.evidence.len()), judged.layer, fault.fault)
     });
     open.into_iter().map(|(_, _, fault)| fault).collect()
+}
+
+/// Nothing that we could ask would help.
+fn is_for_people(needs: &[Need]) -> bool {
+    !needs.is_empty()
+        && needs.iter().all(|it| matches!(it, Need::OnTheServer { .. } | Need::Declared { .. }))
 }
 
 fn explained(judged: &[Judged], findings: &[Finding]) -> BTreeSet<usize> {
@@ -358,17 +383,8 @@ fn unexplained(judged: &[Judged], findings: &[Finding], marks: &Marks) -> Vec<Un
     left.into_iter().map(|(path, evidence)| Unexplained { path, evidence }).collect()
 }
 
-fn verdict(
-    seen: &Seen<'_>,
-    judged: &[Judged],
-    findings: &[Finding],
-    open: &[OpenFault],
-    marks: &Marks,
-) -> Verdict {
-    let is_warning =
-        |finding: &Finding| judged.iter().any(|it| it.id == finding.fault && it.is_warning());
-    // Warnings stand last.
-    if let Some(first) = findings.first().filter(|it| !is_warning(it)) {
+fn verdict(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault], marks: &Marks) -> Verdict {
+    if let Some(first) = findings.first().filter(|it| !it.latent) {
         return Verdict::Fault { fault: first.fault, standing: first.standing };
     }
     let is_green = marks.all.is_empty() && open.is_empty() && is_proven_healthy(seen, marks);
@@ -408,7 +424,8 @@ fn is_subject_accepted(seen: &Seen<'_>, spot: &Spot<'_>) -> bool {
 
 /// What is missing for calling it healthy, and who would have to look where an open fault needs it.
 fn gaps(seen: &Seen<'_>, findings: &[Finding], open: &[OpenFault]) -> Vec<Need> {
-    let is_clear = findings.iter().all(|it| it.latent);
+    // What explains no failure is no reason to leave health unasked.
+    let is_clear = findings.iter().all(|it| it.latent || it.explains.is_empty());
     let mut gaps: Vec<Need> = if is_clear { health_gaps(seen) } else { Vec::new() };
     for need in open
         .iter()

@@ -10,15 +10,19 @@ mod causes;
 mod claim;
 mod claims;
 mod condition;
+mod controls;
 mod difference;
 mod fault;
+mod further;
 mod judge;
 mod logon;
 mod matrix;
+mod recognise;
 mod responder;
 mod seen;
 mod sign;
 mod texts;
+mod time;
 mod words;
 
 #[cfg(test)]
@@ -27,6 +31,7 @@ mod tests;
 pub use fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
 pub use judge::diagnose;
 pub use logon::{Acceptance, LogonOutcome, acceptance, classify, cost};
+pub use seen::given_addresses;
 pub use texts::{Language, Text, text};
 
 /// Every fault of the catalogue, in the order in which a request meets the layers.

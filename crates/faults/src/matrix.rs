@@ -3,7 +3,8 @@
 //! Absent on purpose: colours and headings; they belong to whoever shows it.
 
 use parallax_model::{
-    Cell, DnsSource, Look, MatrixRow, Observation, Outcome, PathCondition, Report, Role,
+    Cell, DnsSource, Look, MatrixRow, Observation, Outcome, PathCondition, Report, Role, TlsFacts,
+    Transport,
 };
 
 use crate::condition::{self, Marks, Stage};
@@ -39,7 +40,7 @@ fn rows_of(seen: &Seen<'_>, spot: &Spot<'_>, marks: &Marks) -> Vec<MatrixRow> {
         )];
     }
     observations
-        .into_iter()
+        .iter()
         .map(|(_, observation)| {
             let cells = [
                 dns(spot),
@@ -86,7 +87,43 @@ fn tcp(observation: &Observation, condition: PathCondition) -> Cell {
     }
 }
 
+/// The handshake, and what besides it tells of the box: an old protocol, a wish for certificates, another face without SNI.
 fn tls(spot: &Spot<'_>, observation: &Observation, marks: &Marks) -> Cell {
+    let beside = beside_tls(observation);
+    match handshake(spot, observation, marks) {
+        Cell::Good(text) => Cell::Good(text + &beside),
+        Cell::Bad(text) => Cell::Bad(text + &beside),
+        Cell::Plain(text) => Cell::Plain(text + &beside),
+        cell @ (Cell::Held(_) | Cell::NotReached | Cell::NotAsked | Cell::Silent) => cell,
+    }
+}
+
+fn beside_tls(observation: &Observation) -> String {
+    let mut text = String::new();
+    if let Transport::OldTls { modern, old: Outcome::Done(_) } = &observation.transport {
+        text = format!(" (modern: {})", words::tls_failure(modern));
+    }
+    let facts = observation.transport.tls();
+    let is_asked = facts.is_some_and(|it| it.client_certificate_requested)
+        || observation.exchanges.iter().any(|it| it.asked_for_certificate);
+    if is_asked {
+        text.push_str(", asks for a certificate");
+    }
+    let leaf = |facts: &TlsFacts| facts.chain.first().map(|it| it.sha256);
+    match (&observation.without_sni, facts) {
+        (Outcome::Failed(failure), Some(_)) => {
+            text.push_str(", no SNI: ");
+            text.push_str(&words::tls_failure(failure));
+        }
+        (Outcome::Done(other), Some(facts)) if leaf(other) != leaf(facts) => {
+            text.push_str(", no SNI: another certificate");
+        }
+        (Outcome::Done(_) | Outcome::Failed(_) | Outcome::NotReached, _) => {}
+    }
+    text
+}
+
+fn handshake(spot: &Spot<'_>, observation: &Observation, marks: &Marks) -> Cell {
     let mark = marks.of(spot.path).find(|it| {
         it.stage == Stage::Tls && it.reference.address == Some(observation.address.ip())
     });
@@ -114,7 +151,7 @@ fn tls(spot: &Spot<'_>, observation: &Observation, marks: &Marks) -> Cell {
 fn anonymous(seen: &Seen<'_>, spot: &Spot<'_>, observation: &Observation) -> Cell {
     let met = spot
         .latest(&Look::OPTIONS)
-        .into_iter()
+        .iter()
         .find(|met| met.observation.address.ip() == observation.address.ip());
     match met {
         None => Cell::NotReached,

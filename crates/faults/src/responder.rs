@@ -2,29 +2,10 @@
 //!
 //! INVARIANT: a header that is missing is evidence only where the hop that would add it is known to have answered.
 
-use parallax_model::{Answer, Endpoint, Generation, Look, Role, Scheme};
+use parallax_model::{Answer, Endpoint, Generation, Look, Place, Role, Scheme};
 
+use crate::recognise;
 use crate::seen::{Seen, Spot};
-
-/// Marks of servers that speak `ActiveSync` and are not Exchange, in lower case: realm, then header.
-const OTHER_REALMS: [&str; 3] = ["zpush", "sogo", "horde"];
-
-/// Response headers and cookies that publishing layers put there (compared without letter case).
-const PUBLISHER_COOKIES: [&str; 13] = [
-    "mrhsession",
-    "lastmrh_session",
-    "f5_st",
-    "bigipserver",
-    "nsc_",
-    "isawplb",
-    "cadata",
-    "msisauth",
-    "edgeaccesscookie",
-    "nlsessionc",
-    "nlsessions",
-    "azureappproxy",
-    "ts01",
-];
 
 /// Whether this answer carries a mark of IIS or Exchange.
 pub(crate) fn is_exchange_or_iis(answer: &Answer) -> bool {
@@ -37,53 +18,26 @@ pub(crate) fn is_exchange_or_iis(answer: &Answer) -> bool {
         || answer.headers.mentions("X-Powered-By", "ASP.NET")
 }
 
-/// The product, if the answer names an `ActiveSync` server that is not Exchange.
+/// The product, if the answer names an `ActiveSync` server that is not Exchange, as it stands there.
 pub(crate) fn other_product(answer: &Answer) -> Option<String> {
-    if answer.headers.has("X-Z-Push-Version") {
-        return Some("Z-Push".to_owned());
-    }
-    if answer.headers.mentions("Server", "Horde_ActiveSync") {
-        return Some("Horde".to_owned());
-    }
-    let realm = answer
-        .challenges
-        .iter()
-        .filter(|it| it.scheme == Scheme::Basic)
-        .find_map(|it| it.realm())?;
-    let lower = realm.to_ascii_lowercase();
-    OTHER_REALMS
-        .iter()
-        .any(|it| lower.contains(it))
-        .then(|| format!("realm \"{}\"", crate::words::shortened(realm)))
+    recognise::other(answer).map(|it| {
+        let is_realm = matches!(it.mark, recognise::Mark::Realm(_));
+        if is_realm { it.mark.to_string() } else { it.name.to_owned() }
+    })
 }
 
 /// A publishing layer's mark on an answer, as it stands there.
 pub(crate) fn publisher_mark(answer: &Answer) -> Option<String> {
-    for cookie in answer.headers.all("Set-Cookie") {
-        let lower = cookie.to_ascii_lowercase();
-        if PUBLISHER_COOKIES.iter().any(|it| lower.starts_with(it)) {
-            return cookie
-                .split('=')
-                .next()
-                .map(|name| format!("cookie {}", crate::words::shortened(name)));
-        }
-    }
-    for header in ["cf-ray", "Via", "X-NanoProxy"] {
-        if answer.headers.has(header) {
-            return Some(header.to_owned());
-        }
-    }
-    let server = answer.headers.first("Server")?;
-    let lower = server.to_ascii_lowercase();
-    let is_known = ["nginx", "haproxy", "apache", "bigip", "netscaler", "cloudflare", "kemp"]
-        .iter()
-        .any(|it| lower.contains(it));
-    (is_known || (lower.contains("microsoft-iis") && lower.contains("microsoft-httpapi")))
-        .then(|| format!("Server: {}", crate::words::shortened(server)))
+    recognise::first_mark(answer, Place::ActiveSync)
 }
 
 /// The generation of Exchange behind an endpoint: declared for it, else for the target, else recognised from its answers.
 pub(crate) fn generation(seen: &Seen<'_>, endpoint: &Endpoint) -> Option<Generation> {
+    seen.generation(endpoint)
+}
+
+/// The same, worked out.
+pub(crate) fn find_generation(seen: &Seen<'_>, endpoint: &Endpoint) -> Option<Generation> {
     if is_online_host(&endpoint.host) {
         return Some(Generation::Online);
     }

@@ -5,7 +5,8 @@
 //! INVARIANT: a silent path yields nothing at all; it can be neither good nor bad.
 //! INVARIANT: a path holds only the addresses that its own vantage was given. What it met at an address of another vantage's
 //! stands apart (`elsewhere`): no client of this vantage goes there.
-//! INVARIANT: of a vantage that fails its own control nothing counts; its paths are set aside.
+//! INVARIANT: of a vantage that fails its own control only what proved itself counts (`controls`); the rest is set aside, and so
+//! is what a proxy on the vantage's own side said.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,10 +14,11 @@ use std::net::IpAddr;
 use parallax_model::{
     Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, DnsSource, Endpoint,
     EndpointName, Evidence, EvidenceRef, Exchange, ExcludedVantage, Generation, Look, NameForm,
-    Observation, Outcome, PathId, Place, Purpose, Report, Role, Sight, TlsFacts, Vantage,
-    VantageName, Zone,
+    Observation, Outcome, PathId, Place, Purpose, Report, Role, Sight, Vantage, VantageName, Zone,
 };
 
+use crate::controls::{self, Doubtful};
+use crate::further::Further;
 use crate::{responder, words};
 
 /// Everything seen, by path.
@@ -24,11 +26,17 @@ pub(crate) struct Seen<'e> {
     pub(crate) evidence: &'e Evidence,
     /// Sorted by endpoint role, then zone, then name: outermost first.
     pub(crate) paths: Vec<Spot<'e>>,
-    /// Paths of vantages that fail their own control, in the same order.
+    /// Paths that say nothing about the target (`controls`), in the same order.
     pub(crate) set_aside: Vec<Spot<'e>>,
-    /// What the answers along an endpoint's paths show, and from where it is to be looked at. Asked for every path by every fault, so
-    /// found once.
+    /// Vantages that fail their own control.
+    doubtful: BTreeMap<&'e VantageName, Doubtful<'e>>,
+    /// What the answers along an endpoint's paths show, and from where it is to be looked at. Asked for every path by every
+    /// fault, so found once.
     recognised: BTreeMap<&'e EndpointName, Generation>,
+    generations: BTreeMap<&'e EndpointName, Generation>,
+    /// Endpoints that open from inside or beside the back end.
+    opening_inside: BTreeSet<&'e EndpointName>,
+    pub(crate) further: Further<'e>,
     outermost: BTreeMap<&'e EndpointName, Zone>,
 }
 
@@ -45,6 +53,8 @@ pub(crate) struct Spot<'e> {
     elsewhere: Vec<(u32, &'e Observation)>,
     /// Every exchange, oldest first.
     exchanges: Vec<Met<'e>>,
+    /// Logons that were sent, oldest first.
+    logons: Vec<Met<'e>>,
     /// By look, the latest exchange at each address.
     by_look: Vec<(&'e Look, Vec<Met<'e>>)>,
 }
@@ -68,12 +78,17 @@ impl<'e> Met<'e> {
     }
 
     pub(crate) fn reference(&self) -> EvidenceRef {
+        EvidenceRef { value: words::exchange(self.exchange), ..self.place() }
+    }
+
+    /// Where it was, with nothing said of what came back.
+    pub(crate) fn place(&self) -> EvidenceRef {
         EvidenceRef {
             round: self.round,
             path: Some(self.path.clone()),
             address: Some(self.observation.address.ip()),
             look: Some(self.exchange.look.clone()),
-            value: words::exchange(self.exchange),
+            value: String::new(),
         }
     }
 }
@@ -104,9 +119,9 @@ impl<'e> Seen<'e> {
                 b.path,
             ))
         });
-        let failing = failing_controls(&paths);
+        let doubtful = controls::doubtful(&paths);
         let (paths, set_aside): (Vec<_>, Vec<_>) =
-            paths.into_iter().partition(|it| !failing.contains(&it.vantage.name));
+            paths.into_iter().partition(|it| controls::stands(it, doubtful.get(&it.vantage.name)));
         let mut recognised = BTreeMap::new();
         for spot in &paths {
             if !recognised.contains_key(&spot.endpoint.name)
@@ -120,19 +135,61 @@ impl<'e> Seen<'e> {
             Some((&endpoint.name, zones.map(|it| it.zone).min()?))
         });
         let outermost = outermost.collect();
-        Self { evidence, paths, set_aside, recognised, outermost }
+        let opening_inside = paths
+            .iter()
+            .filter(|it| it.vantage.zone > Zone::Dmz && it.opens())
+            .map(|it| &it.endpoint.name)
+            .collect();
+        let (generations, further) = (BTreeMap::new(), Further::default());
+        let mut seen = Self {
+            evidence,
+            paths,
+            set_aside,
+            doubtful,
+            recognised,
+            generations,
+            opening_inside,
+            further,
+            outermost,
+        };
+        let endpoints = evidence.target.endpoints.iter();
+        seen.generations = endpoints
+            .filter_map(|it| Some((&it.name, responder::find_generation(&seen, it)?)))
+            .collect();
+        seen.further = Further::of(&seen);
+        seen
     }
 
-    /// Whether nothing seen along this path counts, because its vantage fails its own control.
+    /// The generation of Exchange behind an endpoint, declared or recognised.
+    pub(crate) fn generation(&self, endpoint: &Endpoint) -> Option<Generation> {
+        self.generations.get(&endpoint.name).copied()
+    }
+
+    /// Whether some vantage inside or beside the back end gets a TCP connection to it.
+    pub(crate) fn opens_inside(&self, endpoint: &Endpoint) -> bool {
+        self.opening_inside.contains(&endpoint.name)
+    }
+
+    /// Whether nothing seen along this path counts.
     pub(crate) fn is_set_aside(&self, spot: &Spot<'_>) -> bool {
-        self.set_aside.iter().any(|it| it.path == spot.path)
+        !controls::stands(spot, self.doubtful.get(&spot.vantage.name))
     }
 
-    /// The vantages whose paths are set aside, and why.
+    /// What its controls say against a vantage.
+    pub(crate) fn doubt(&self, vantage: &Vantage) -> Option<&Doubtful<'e>> {
+        self.doubtful.get(&vantage.name)
+    }
+
+    /// The vantages of which something is set aside, and why. A control that is dead while all else answers excludes nobody.
     pub(crate) fn excluded(&self) -> Vec<ExcludedVantage> {
         let mut excluded: BTreeMap<&VantageName, Vec<EvidenceRef>> = BTreeMap::new();
-        for spot in &self.set_aside {
-            excluded.entry(&spot.vantage.name).or_default().extend(control_failure(spot));
+        let missed = self.set_aside.iter();
+        for spot in missed.filter(|it| it.endpoint.role != Role::Control && it.is_seen()) {
+            let by = excluded.entry(&spot.vantage.name).or_insert_with(|| {
+                self.doubtful.get(&spot.vantage.name).map(|it| it.by.clone()).unwrap_or_default()
+            });
+            let said = controls::word_of_a_proxy(spot).map(|it| it.reference());
+            by.extend(said.filter(|_| by.is_empty()));
         }
         excluded
             .into_iter()
@@ -191,10 +248,19 @@ impl<'e> Spot<'e> {
         reports: Vec<(u32, &'e Report)>,
     ) -> Self {
         let (latest, elsewhere) = (Vec::new(), Vec::new());
-        let (exchanges, by_look) = (Vec::new(), Vec::new());
-        let mut spot =
-            Self { path, vantage, endpoint, reports, latest, elsewhere, exchanges, by_look };
-        let given = given_addresses(&spot);
+        let (exchanges, logons, by_look) = (Vec::new(), Vec::new(), Vec::new());
+        let mut spot = Self {
+            path,
+            vantage,
+            endpoint,
+            reports,
+            latest,
+            elsewhere,
+            exchanges,
+            logons,
+            by_look,
+        };
+        let given = given_addresses(endpoint, spot.sights().map(|(_, sight)| sight));
         let (mut latest, mut elsewhere) = (BTreeMap::new(), BTreeMap::new());
         let mut by_look: Vec<(&Look, BTreeMap<IpAddr, Met<'e>>)> = Vec::new();
         for (round, sight) in
@@ -210,6 +276,9 @@ impl<'e> Spot<'e> {
                 for exchange in &observation.exchanges {
                     let met = Met { round: *round, path, observation, exchange };
                     spot.exchanges.push(met);
+                    if exchange.sent && exchange.look.is_logon() {
+                        spot.logons.push(met);
+                    }
                     let known = by_look.iter_mut().find(|(look, _)| **look == exchange.look);
                     match known {
                         Some((_, places)) => {
@@ -229,6 +298,11 @@ impl<'e> Spot<'e> {
 
     pub(crate) fn sights(&self) -> impl DoubleEndedIterator<Item = (u32, &'e Sight)> + '_ {
         self.reports.iter().filter_map(|(round, report)| report.seen().map(|sight| (*round, sight)))
+    }
+
+    /// Whether some address takes a TCP connection.
+    pub(crate) fn opens(&self) -> bool {
+        self.latest.iter().any(|(_, it)| it.tcp.done().is_some())
     }
 
     pub(crate) fn is_seen(&self) -> bool {
@@ -270,6 +344,11 @@ impl<'e> Spot<'e> {
         &self.elsewhere
     }
 
+    /// Every exchange, oldest first.
+    pub(crate) fn met(&self) -> &[Met<'e>] {
+        &self.exchanges
+    }
+
     /// Every exchange for which the test is true, oldest first.
     pub(crate) fn exchanges(&self, wanted: impl Fn(&Look) -> bool) -> Vec<Met<'e>> {
         self.exchanges.iter().filter(|met| wanted(&met.exchange.look)).copied().collect()
@@ -287,10 +366,9 @@ impl<'e> Spot<'e> {
 
     /// Logons of an account along this path, oldest first; those that were never sent are left out.
     pub(crate) fn logons(&self, account: &AccountId) -> Vec<Met<'e>> {
-        self.exchanges(|look| matches!(&look.credential, Credential::Account { account: it, .. } if it == account))
-            .into_iter()
-            .filter(|met| met.exchange.sent)
-            .collect()
+        let is_own =
+            |met: &&Met<'e>| logon_of(met.exchange).is_some_and(|(it, _, _)| it == account);
+        self.logons.iter().filter(is_own).copied().collect()
     }
 
     pub(crate) fn reference(
@@ -309,15 +387,19 @@ impl<'e> Spot<'e> {
     }
 }
 
-/// The addresses that name servers gave to this vantage; `None`: the address was declared, so whatever was dialled is its own.
-fn given_addresses(spot: &Spot<'_>) -> Option<Vec<IpAddr>> {
-    if spot.endpoint.connect.is_some() || spot.endpoint.host.parse::<IpAddr>().is_ok() {
+/// The addresses that name servers gave to a vantage for an endpoint, by what was seen along that path; `None`: the address was
+/// declared, so whatever was dialled is its own.
+pub fn given_addresses<'e>(
+    endpoint: &Endpoint,
+    sights: impl IntoIterator<Item = &'e Sight>,
+) -> Option<Vec<IpAddr>> {
+    if endpoint.connect.is_some() || endpoint.host.parse::<IpAddr>().is_ok() {
         return None;
     }
     let is_asked = |facts: &DnsFacts| matches!(facts.source, DnsSource::NameServer(_));
     let mut given = Vec::new();
     let mut is_known = false;
-    for (_, sight) in spot.sights() {
+    for sight in sights {
         match &sight.dns {
             Outcome::Done(facts) if is_asked(facts) => {
                 is_known = true;
@@ -328,42 +410,6 @@ fn given_addresses(spot: &Spot<'_>) -> Option<Vec<IpAddr>> {
         }
     }
     is_known.then_some(given)
-}
-
-/// Vantages of which every control that was looked at fails.
-fn failing_controls<'e>(paths: &[Spot<'e>]) -> BTreeSet<&'e VantageName> {
-    let controls = || paths.iter().filter(|it| it.endpoint.role == Role::Control && it.is_seen());
-    let working: BTreeSet<_> =
-        controls().filter(|it| control_failure(it).is_none()).map(|it| &it.vantage.name).collect();
-    controls().map(|it| &it.vantage.name).filter(|it| !working.contains(it)).collect()
-}
-
-/// Why a control does not work from here: its name, every address, or what answers in its place.
-fn control_failure(spot: &Spot<'_>) -> Option<EvidenceRef> {
-    if spot.endpoint.role != Role::Control || !spot.is_seen() {
-        return None;
-    }
-    if let Some((round, dns @ Outcome::Failed(_))) = spot.dns() {
-        return Some(spot.reference(round, None, words::dns(dns)));
-    }
-    let mut failure = None;
-    for (round, observation) in spot.observations() {
-        let address = Some(observation.address.ip());
-        let answered = observation.exchanges.iter().find_map(|it| it.outcome.done());
-        let is_own = observation.transport.tls().is_none_or(TlsFacts::may_carry_a_secret);
-        let value = match answered {
-            Some(answer) if answer.status == 407 => words::answer(answer),
-            Some(_) if is_own => return None,
-            Some(_) => words::transport(&observation.transport),
-            None if observation.tcp.done().is_none() => words::tcp(&observation.tcp),
-            None if observation.transport.tls().is_none() => {
-                words::transport(&observation.transport)
-            }
-            None => "no answer".to_owned(),
-        };
-        failure = failure.or_else(|| Some(spot.reference(*round, address, value)));
-    }
-    failure
 }
 
 /// The form and place of a logon.

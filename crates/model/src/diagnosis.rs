@@ -266,7 +266,7 @@ pub struct Diagnosis {
     pub notes: Vec<(FaultId, Vec<EvidenceRef>)>,
     /// Why an all-green picture is not called healthy, or a question that stays open; short technical phrases.
     pub gaps: Vec<Need>,
-    /// Vantages that fail their own control: nothing they saw counts.
+    /// Vantages that fail their own control: what did not prove itself from there does not count.
     pub excluded: Vec<ExcludedVantage>,
     /// What stands along the paths, as far as an answer says so; sorted by path.
     pub recognised: Vec<Recognised>,

@@ -6,7 +6,9 @@
 //!
 //! INVARIANT: what a verdict rests on stays: status, challenges, lengths, hashes, the leaf.
 
-use parallax_model::{Answer, Exchange, HttpFailure, Observation, Outcome, Sight, TlsFacts};
+use parallax_model::{
+    Answer, Exchange, HttpFailure, Observation, Outcome, Sight, TlsFacts, Transport,
+};
 
 use crate::head;
 
@@ -43,8 +45,9 @@ pub(crate) fn fit(sight: &mut Sight) {
 }
 
 fn size(observation: &Observation) -> usize {
-    let session = observation.transport.tls().map_or(0, of_session);
-    session + observation.exchanges.iter().map(of_exchange).sum::<usize>()
+    let sessions = [observation.transport.tls(), observation.without_sni.done()];
+    let sessions: usize = sessions.into_iter().flatten().map(of_session).sum();
+    sessions + observation.exchanges.iter().map(of_exchange).sum::<usize>()
 }
 
 fn of_session(facts: &TlsFacts) -> usize {
@@ -79,7 +82,12 @@ fn of_exchange(exchange: &Exchange) -> usize {
 }
 
 fn shrink(observation: &mut Observation, step: Step) {
-    if let parallax_model::Transport::Tls(Outcome::Done(facts)) = &mut observation.transport {
+    let session = match &mut observation.transport {
+        Transport::Plain => None,
+        Transport::Tls(outcome) | Transport::OldTls { old: outcome, .. } => Some(outcome),
+    };
+    for handshake in session.into_iter().chain([&mut observation.without_sni]) {
+        let Outcome::Done(facts) = handshake else { continue };
         facts.chain.truncate(step.certificates);
         for certificate in &mut facts.chain {
             certificate.names.truncate(step.names);
@@ -104,7 +112,7 @@ fn shorten(answer: &mut Answer, step: Step) {
 
 #[cfg(test)]
 mod tests {
-    use parallax_model::{BodyEnd, Connection, Headers, HttpVersion, Look, TcpFacts, Transport};
+    use parallax_model::{BodyEnd, Connection, Headers, HttpVersion, Look, TcpFacts};
 
     use super::*;
 

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::stream::Stream;
+use crate::tls::{alert_of, is_end, is_late_certificate_request};
 
 /// Most bytes of head taken in one exchange, interim answers included.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -67,6 +68,8 @@ pub(crate) struct Watch {
     pub(crate) received: u64,
     pub(crate) broken: Option<LimitBroken>,
     pub(crate) end: Option<End>,
+    /// Whether reading ended because the peer asked for a certificate after a handshake of TLS 1.3.
+    pub(crate) has_late_request: bool,
     /// What the error said, for [`End::Other`].
     pub(crate) detail: Option<String>,
     /// When the present window of progress began, and the bytes in it; `None` while an answer is waited for.
@@ -263,6 +266,7 @@ impl AsyncRead for Watched {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => {
                 watch.end = Some(end_of(&error));
+                watch.has_late_request = is_late_certificate_request(&error);
                 watch.detail = Some(error.to_string());
                 Poll::Ready(Err(error))
             }
@@ -289,14 +293,15 @@ impl AsyncRead for Watched {
     reason = "the list of `ErrorKind` grows; the rest has no name of its own here"
 )]
 fn end_of(error: &io::Error) -> End {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    if let Some(rustls::Error::AlertReceived(alert)) = tls {
-        return End::Alert(u8::from(*alert));
+    if let Some(alert) = alert_of(error) {
+        return End::Alert(alert);
+    }
+    // Both stacks call it an error when the peer closes without `close_notify`.
+    if is_end(error) {
+        return End::Closed;
     }
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => End::Reset,
-        // rustls says so when the peer closes without `close_notify`.
-        io::ErrorKind::UnexpectedEof => End::Closed,
         _ => End::Other,
     }
 }

@@ -8,7 +8,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -26,6 +25,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::head::{End, Watch, Watched, lock, stalled};
+use crate::records::Tally;
 use crate::request::Outgoing;
 use crate::stream::Line;
 
@@ -45,7 +45,7 @@ pub(crate) struct Conversation {
     /// `None` once hyper is done with the connection.
     driver: Option<Pin<Box<Driver>>>,
     watch: Arc<Mutex<Watch>>,
-    written: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     connection: Connection,
     exchanges: u32,
 }
@@ -54,6 +54,8 @@ pub(crate) struct Conversation {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) sent: bool,
+    /// Whether the server asked for another handshake.
+    pub(crate) asked_for_certificate: bool,
     pub(crate) outcome: Result<Answer, HttpFailure>,
     /// How reading ended, if it did.
     pub(crate) end: Option<End>,
@@ -63,7 +65,13 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn unsent(failure: HttpFailure) -> Self {
-        Self { sent: false, outcome: Err(failure), end: None, is_silent: true }
+        Self {
+            sent: false,
+            asked_for_certificate: false,
+            outcome: Err(failure),
+            end: None,
+            is_silent: true,
+        }
     }
 }
 
@@ -71,7 +79,7 @@ impl Conversation {
     /// Takes over a fresh connection. Sends nothing.
     pub(crate) async fn open(line: Line, number: u32) -> Result<Self, HttpFailure> {
         let connection = Connection { number, local_port: line.local_port };
-        let written = line.written();
+        let tally = line.tally();
         let (watched, watch) = Watched::new(line.stream);
         let (sender, driver) = http1::Builder::new()
             .title_case_headers(true)
@@ -79,7 +87,7 @@ impl Conversation {
             .await
             .map_err(|error| HttpFailure::Other { detail: error.to_string() })?;
         let driver = Some(Box::pin(driver));
-        Ok(Self { sender, driver, watch, written, connection, exchanges: 0 })
+        Ok(Self { sender, driver, watch, tally, connection, exchanges: 0 })
     }
 
     pub(crate) fn connection(&self) -> Connection {
@@ -105,7 +113,7 @@ impl Conversation {
 
     /// Sends one request, once, and reads its answer within the limit.
     pub(crate) async fn exchange(&mut self, request: Outgoing, limit: Duration) -> Attempt {
-        let before = self.written.load(Ordering::Relaxed);
+        let (written, handshakes) = (self.tally.written(), self.tally.sealed_handshakes());
         lock(&self.watch).begin();
         self.exchanges += 1;
         let started = Instant::now();
@@ -129,7 +137,9 @@ impl Conversation {
         };
         let watch = lock(&self.watch);
         Attempt {
-            sent: self.written.load(Ordering::Relaxed) > before,
+            sent: self.tally.written() > written,
+            asked_for_certificate: watch.has_late_request
+                || self.tally.sealed_handshakes() > handshakes,
             outcome,
             end: watch.end,
             is_silent: watch.received == 0,

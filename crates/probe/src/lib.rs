@@ -9,6 +9,7 @@
 //! INVARIANT: every wait has a limit and every answer a bound; a hostile target ends as a value.
 
 mod budget;
+mod connect;
 mod dial;
 mod dns;
 mod fit;
@@ -18,6 +19,7 @@ mod http;
 mod instrument;
 mod logon;
 mod observe;
+mod records;
 mod request;
 mod stream;
 mod tcp;

@@ -9,9 +9,7 @@
 use std::time::Duration;
 
 use parallax_auth::{Secret, check_login};
-use parallax_model::{
-    Connection, Exchange, HttpFailure, Look, Observation, Outcome, Sight, Task, Transport,
-};
+use parallax_model::{Connection, Exchange, HttpFailure, Look, Observation, Outcome, Sight, Task};
 
 use crate::budget::Budget;
 use crate::fit::fit;
@@ -90,12 +88,12 @@ pub async fn prepare(
 
 /// The second connection. `Err(None)`: the free looks already say why there is none.
 async fn admit(walk: &Walk<'_>, walked: &Walked) -> Result<CredentialGate, Option<HttpFailure>> {
-    let Walked { observation, peer, next_number } = walked;
+    let Walked { observation, peer, next_number, stack } = walked;
     let peer = peer.ok_or(None)?;
     if !every_look_was_answered(observation) {
         return Err(None);
     }
-    let line = walk.connect_again(observation.address).await.map_err(Some)?;
+    let line = walk.connect_again(observation.address, *stack).await.map_err(Some)?;
     CredentialGate::admit(line, *next_number, &walk.task.endpoint, peer).await.map_err(Some)
 }
 

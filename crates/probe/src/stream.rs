@@ -1,11 +1,10 @@
-//! The byte stream of one connection, plain or TLS, and what is known of the box at its other end.
+//! The byte stream of one connection, plain or TLS of either stack, and what is known of the box at its other end.
 //!
 //! INVARIANT: only the TLS stage and [`Line::plain`] make a [`Line`]; its [`Peer`] cannot be set from outside.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use parallax_model::TlsFacts;
@@ -13,17 +12,31 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// A TCP connection that counts the bytes the kernel took from us.
+use crate::records::{Records, Tally};
+use crate::tls::OldSession;
+
+/// A TCP connection that counts what goes over it.
 #[derive(Debug)]
 pub(crate) struct Wire {
     socket: TcpStream,
-    written: Arc<AtomicU64>,
+    tally: Arc<Tally>,
+    records: Records,
     local_port: u16,
 }
 
 impl Wire {
     pub(crate) fn new(socket: TcpStream, local_port: u16) -> Self {
-        Self { socket, written: Arc::new(AtomicU64::new(0)), local_port }
+        let tally = Arc::new(Tally::default());
+        Self { socket, records: Records::new(Arc::clone(&tally)), tally, local_port }
+    }
+
+    pub(crate) fn local_port(&self) -> u16 {
+        self.local_port
+    }
+
+    /// For whoever still wants to know when the connection is in other hands.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 }
 
@@ -33,7 +46,13 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
+        self.records.feed(buffer.filled().get(before..).unwrap_or_default());
+        if let Err(broken) = self.tally.check() {
+            return Poll::Ready(Err(io::Error::other(broken)));
+        }
+        polled
     }
 }
 
@@ -45,7 +64,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.socket).poll_write(context, bytes);
         if let Poll::Ready(Ok(count)) = &polled {
-            self.written.fetch_add(*count as u64, Ordering::Relaxed);
+            self.tally.wrote(*count);
         }
         polled
     }
@@ -64,6 +83,7 @@ impl AsyncWrite for Wire {
 pub(crate) enum Stream {
     Plain(Wire),
     Tls(Box<TlsStream<Wire>>),
+    OldTls(Box<OldSession>),
 }
 
 impl AsyncRead for Stream {
@@ -75,6 +95,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(wire).poll_read(context, buffer),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_read(context, buffer),
+            Self::OldTls(session) => Pin::new(session.as_mut()).poll_read(context, buffer),
         }
     }
 }
@@ -88,6 +109,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(wire).poll_write(context, bytes),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_write(context, bytes),
+            Self::OldTls(session) => Pin::new(session.as_mut()).poll_write(context, bytes),
         }
     }
 
@@ -95,6 +117,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(wire).poll_flush(context),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_flush(context),
+            Self::OldTls(session) => Pin::new(session.as_mut()).poll_flush(context),
         }
     }
 
@@ -102,6 +125,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(wire) => Pin::new(wire).poll_shutdown(context),
             Self::Tls(session) => Pin::new(session.as_mut()).poll_shutdown(context),
+            Self::OldTls(session) => Pin::new(session.as_mut()).poll_shutdown(context),
         }
     }
 }
@@ -127,34 +151,37 @@ pub(crate) struct Line {
     pub(crate) stream: Stream,
     peer: Peer,
     pub(crate) local_port: u16,
-    written: Arc<AtomicU64>,
+    tally: Arc<Tally>,
 }
 
 impl Line {
     /// The endpoint's URL says `http`.
     pub(crate) fn plain(wire: Wire) -> Self {
-        let (local_port, written) = (wire.local_port, Arc::clone(&wire.written));
-        Self { stream: Stream::Plain(wire), peer: Peer::Plain, local_port, written }
+        let (local_port, tally) = (wire.local_port, wire.tally());
+        Self { stream: Stream::Plain(wire), peer: Peer::Plain, local_port, tally }
     }
 
     /// What the TLS stage produced. `facts` has at least one certificate.
-    pub(crate) fn secured(session: TlsStream<Wire>, facts: &TlsFacts) -> Self {
-        let wire = session.get_ref().0;
-        let (local_port, written) = (wire.local_port, Arc::clone(&wire.written));
+    pub(crate) fn secured(
+        stream: Stream,
+        local_port: u16,
+        tally: Arc<Tally>,
+        facts: &TlsFacts,
+    ) -> Self {
         let peer = Peer::Tls {
             leaf: facts.chain.first().map_or([0; 32], |leaf| leaf.sha256),
             may_carry_a_secret: facts.may_carry_a_secret() && !facts.chain.is_empty(),
             asked_for_certificate: facts.client_certificate_requested,
         };
-        Self { stream: Stream::Tls(Box::new(session)), peer, local_port, written }
+        Self { stream, peer, local_port, tally }
     }
 
     pub(crate) fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// Counts the bytes that the kernel took on this connection; goes on counting when the line is used up.
-    pub(crate) fn written(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.written)
+    /// Counts what goes over this connection; goes on counting when the line is used up.
+    pub(crate) fn tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
     }
 }

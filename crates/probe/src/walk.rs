@@ -1,10 +1,14 @@
-//! The walk to one address: TCP, TLS, then the looks in order; one line per layer, one place that counts connections.
+//! The walk to one address: a connection, then the looks in order; one place that counts connections.
+//!
+//! Where the server asks for another handshake after a request, an anonymous look is taken once more with the stack that can give
+//! it, and so are the looks after it.
 //!
 //! Anonymous looks share a connection as a client would, reopened when the server closed it. A free control (NTLM Type-1, the
 //! impossible user) has a connection of its own, for NTLM speaks about connections.
 //!
 //! INVARIANT: the policy is asked about every path at the very address that is dialled; what it refuses is not sent.
-//! INVARIANT: a look is repeated only when a reused connection turned out closed without one byte of an answer.
+//! INVARIANT: a look is repeated only when a reused connection turned out closed without one byte of an answer, or, anonymous and
+//! once, on the old stack. One with a credential of whatever kind is never repeated for a handshake.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,11 +19,13 @@ use parallax_model::{
 };
 
 use crate::budget::Budget;
+use crate::connect::Connected;
 use crate::http::{Attempt, Conversation};
 use crate::instrument::Instrument;
 use crate::request::{Host, Persistence};
 use crate::stream::{Line, Peer};
-use crate::{head, tcp, tls};
+use crate::tls::Stack;
+use crate::{head, tls};
 
 /// The name of the policy rule that forbids something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +88,8 @@ pub(crate) struct Walked {
     pub(crate) peer: Option<Peer>,
     /// The number of the next connection.
     pub(crate) next_number: u32,
+    /// What the next connection shakes hands with.
+    pub(crate) stack: Stack,
 }
 
 /// Whether the looks after this one can still tell something.
@@ -97,6 +105,7 @@ struct Hand {
     /// The one that anonymous looks share.
     shared: Option<Conversation>,
     next_number: u32,
+    stack: Stack,
 }
 
 impl Walk<'_> {
@@ -114,7 +123,8 @@ impl Walk<'_> {
 
     /// All stages at one address.
     pub(crate) async fn look_at(&self, address: SocketAddr) -> Result<Walked, ProbeError> {
-        let (tcp, transport, line) = self.connect(address).await;
+        let Connected { tcp, transport, line, stack } = self.connect(address).await;
+        let is_up = line.is_some() || transport.handshake().is_some_and(|it| it.failed().is_some());
         let observation = Observation {
             address,
             tcp,
@@ -123,62 +133,21 @@ impl Walk<'_> {
             exchanges: Vec::new(),
         };
         let peer = line.as_ref().map(Line::peer);
-        let mut walked = Walked { observation, peer, next_number: 1 };
+        let mut walked = Walked { observation, peer, next_number: 1, stack };
         if let Some(line) = line {
             self.take_looks(line, &mut walked).await?;
         }
+        if is_up {
+            walked.observation.without_sni = self.without_sni(address, stack).await;
+        }
         Ok(walked)
-    }
-
-    /// TCP and, where the URL says so, TLS.
-    async fn connect(
-        &self,
-        address: SocketAddr,
-    ) -> (Outcome<TcpFacts, TcpFailure>, Transport, Option<Line>) {
-        let is_https = self.task.endpoint.is_https;
-        let mut tcp = Outcome::NotReached;
-        let mut secured = Outcome::NotReached;
-        let mut wire = None;
-        if let Some(limit) = self.budget.share(self.task.limits.tcp) {
-            wire = tcp.record(tcp::run(self.instrument.dial(), address, limit).await);
-            (self.listen)(Progress::Tcp(address, &tcp));
-        }
-        if !is_https {
-            return (tcp, Transport::Plain, wire.map(Line::plain));
-        }
-        let mut line = None;
-        if let (Some(wire), Some(limit)) = (wire, self.budget.share(self.task.limits.tls)) {
-            let (host, endpoint) = (&self.host.server_name, &self.task.endpoint);
-            line =
-                secured.record(tls::run(self.instrument.tls(), wire, host, endpoint, limit).await);
-            (self.listen)(Progress::Tls(address, &secured));
-        }
-        (tcp, Transport::Tls(secured), line)
-    }
-
-    /// A connection for one exchange, after the first. Its failure belongs to that exchange.
-    pub(crate) async fn connect_again(&self, address: SocketAddr) -> Result<Line, HttpFailure> {
-        let no_connection = |detail| HttpFailure::NoConnection { detail };
-        let no_time = || no_connection("no time left for another connection".to_owned());
-        let limit = self.budget.share(self.task.limits.tcp).ok_or_else(no_time)?;
-        let (_, wire) = tcp::run(self.instrument.dial(), address, limit)
-            .await
-            .map_err(|failure| no_connection(format!("TCP: {failure:?}")))?;
-        if !self.task.endpoint.is_https {
-            return Ok(Line::plain(wire));
-        }
-        let limit = self.budget.share(self.task.limits.tls).ok_or_else(no_time)?;
-        let (host, endpoint) = (&self.host.server_name, &self.task.endpoint);
-        tls::run(self.instrument.tls(), wire, host, endpoint, limit)
-            .await
-            .map(|(_, line)| line)
-            .map_err(|failure| no_connection(format!("TLS: {failure:?}")))
     }
 
     async fn take_looks(&self, line: Line, walked: &mut Walked) -> Result<(), ProbeError> {
         let address = walked.observation.address;
         let first_port = line.local_port;
-        let mut hand = Hand { fresh: Some(line), shared: None, next_number: 0 };
+        let mut hand =
+            Hand { fresh: Some(line), shared: None, next_number: 0, stack: walked.stack };
         let mut is_doomed = false;
         for look in &self.task.looks {
             let share = self.budget.share(self.task.limits.exchange);
@@ -201,6 +170,7 @@ impl Walk<'_> {
             walked.observation.exchanges.push(exchange);
         }
         walked.next_number = hand.next_number.max(1);
+        walked.stack = hand.stack;
         Ok(())
     }
 
@@ -239,11 +209,32 @@ impl Walk<'_> {
             };
             attempt = conversation.exchange(self.host.request(look, persistence)?, limit).await;
         }
+        if self.may_be_taken_again(look, &attempt, hand)
+            && let Some(limit) = self.budget.share(limit)
+        {
+            hand.stack = Stack::Old;
+            if let Ok(renegotiating) = self.conversation(address, hand, false).await {
+                conversation = renegotiating;
+                let request = self.host.request(look, persistence)?;
+                attempt = conversation.exchange(request, limit).await;
+                attempt.asked_for_certificate = true;
+            } else {
+                hand.stack = Stack::Modern;
+            }
+        }
         let (connection, end) = (conversation.connection(), attempt.end);
         if is_shared {
             hand.shared = Some(conversation);
         }
         Ok((attempt.into_exchange(look, connection), end))
+    }
+
+    /// The modern stack refuses to renegotiate, which is its limit and not the server's fault.
+    fn may_be_taken_again(&self, look: &Look, attempt: &Attempt, hand: &Hand) -> bool {
+        look.credential == Credential::None
+            && attempt.asked_for_certificate
+            && hand.stack == Stack::Modern
+            && self.instrument.tls().has_old()
     }
 
     /// The shared connection if it still takes a request, else the unused first one, else a new one.
@@ -263,7 +254,7 @@ impl Walk<'_> {
         let line = match hand.fresh.take() {
             Some(line) => line,
             None => self
-                .connect_again(address)
+                .connect_again(address, hand.stack)
                 .await
                 .map_err(|failure| (failure, Connection { number, local_port: 0 }))?,
         };
@@ -298,7 +289,7 @@ impl Attempt {
             look: look.clone(),
             connection,
             sent: self.sent,
-            asked_for_certificate: false,
+            asked_for_certificate: self.asked_for_certificate,
             outcome,
         }
     }

@@ -7,12 +7,12 @@
 //!
 //! INVARIANT: keys of authorities never leave this module.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SerialNumber,
+    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest as _, Sha256};
@@ -65,6 +65,8 @@ pub struct Certificates {
     public_issuing: Authority,
     private: BTreeMap<String, Authority>,
     leaves: BTreeMap<LeafKey, Arc<Leaf>>,
+    /// Leaves that an old listener shows: those need RSA, wherever they are shown.
+    old: BTreeSet<String>,
     clients: BTreeMap<String, ClientIdentity>,
 }
 
@@ -119,14 +121,14 @@ impl Certificates {
             public_issuing: issuing,
             private: BTreeMap::new(),
             leaves: BTreeMap::new(),
+            old: listeners(world).filter(|it| !it.is_modern()).map(|it| it.leaf).collect(),
             clients: BTreeMap::new(),
         };
         for issuer in world.vantages.iter().flat_map(|it| &it.trusts).filter(|it| *it != PUBLIC) {
             all.private_authority(issuer)?;
         }
-        for tls in world.hosts.iter().flat_map(|it| &it.listeners).filter_map(|it| it.tls.as_ref())
-        {
-            all.leaf(tls)?;
+        for tls in listeners(world) {
+            all.leaf(&tls)?;
         }
         for account in &world.accounts {
             if let Some(kind) = account.client_cert {
@@ -190,6 +192,9 @@ impl Certificates {
         params.distinguished_name.push(DnType::CommonName, common_name.as_str());
         params.serial_number = Some(serial(&key.text));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        if self.old.contains(&key.text) {
+            params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
+        }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = key.issuer != Issuer::Itself;
         let (from, until) = match key.validity {
@@ -199,7 +204,8 @@ impl Certificates {
         };
         params.not_before = self.now + Duration::days(from);
         params.not_after = self.now + Duration::days(until);
-        let pair = KeyPair::generate().map_err(failed)?;
+        let pair = if self.old.contains(&key.text) { old_key() } else { KeyPair::generate() }
+            .map_err(failed)?;
         let certificate = match &key.issuer {
             Issuer::Public => params.signed_by(&pair, &self.public_issuing),
             Issuer::Itself => params.self_signed(&pair),
@@ -216,6 +222,23 @@ impl Certificates {
         self.leaves.insert(key, Arc::new(leaf));
         Ok(())
     }
+}
+
+/// The RSA key of every old leaf: it takes the better part of a second to make, and no client remembers it.
+fn old_key() -> Result<KeyPair, rcgen::Error> {
+    static KEY: OnceLock<PrivatePkcs8KeyDer<'static>> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return KeyPair::from_pkcs8_der_and_sign_algo(key, &PKCS_RSA_SHA256);
+    }
+    let made = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+    let key = KEY.get_or_init(|| PrivatePkcs8KeyDer::from(made.serialize_der()));
+    KeyPair::from_pkcs8_der_and_sign_algo(key, &PKCS_RSA_SHA256)
+}
+
+/// Every listener, with and without a server name.
+fn listeners(world: &World) -> impl Iterator<Item = Tls> {
+    let all = world.hosts.iter().flat_map(|it| &it.listeners).filter_map(|it| it.tls.as_ref());
+    all.flat_map(|it| [it.clone(), it.nameless()])
 }
 
 impl LeafKey {

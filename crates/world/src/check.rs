@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parallax_model::Evidence;
 use parallax_wire::pb;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -37,6 +38,8 @@ const DIAGNOSIS_LIMIT: Duration = Duration::from_secs(210);
 pub struct Played {
     /// The answer, or why there is none.
     pub answer: Result<pb::Diagnosis, Unplayed>,
+    /// What the answer was judged by.
+    pub evidence: Option<Evidence>,
     /// By how much the counter of the account hit most rose, as its directory counts.
     pub risen: u32,
 }
@@ -66,19 +69,22 @@ pub async fn check(paths: &[PathBuf], mut each: impl FnMut(&Graded)) -> Result<S
             // The semaphores are never closed; without them a world would run all the same.
             let _place = places.acquire().await;
             let played = play(Arc::clone(&world), &starting).await;
-            (number, graded(&world, &played))
+            (number, graded(&world, &played), played.answer.ok())
         });
     }
     let mut grades: Vec<Option<Graded>> = vec![None; worlds.len()];
+    let mut summary = Summary::default();
     while let Some(ended) = running.join_next().await {
         // A panic is reported where it happens; its world is missing below.
-        let Ok((number, one)) = ended else { continue };
+        let Ok((number, one, answer)) = ended else { continue };
         each(&one);
+        if let Some(world) = worlds.get(number) {
+            summary.cover(&world.expect, answer.as_ref());
+        }
         if let Some(place) = grades.get_mut(number) {
             *place = Some(one);
         }
     }
-    let mut summary = Summary::default();
     for (world, one) in worlds.iter().zip(grades) {
         let missing = || grade_unrun(&world.id, &world.expect, "the run of this world broke", 0);
         summary.add(one.unwrap_or_else(missing));
@@ -145,14 +151,18 @@ pub async fn play(world: Arc<World>, starting: &Semaphore) -> Played {
     };
     let asked = tokio::time::timeout(WORLD_LIMIT, ask(&installation)).await;
     let answer = asked.map_or(Err(Unplayed::Late), |it| it.map_err(Unplayed::from));
+    let evidence = match &answer {
+        Ok(diagnosis) => installation.evidence(diagnosis).await.ok(),
+        Err(_) => None,
+    };
     let world = installation.stop().await;
     let risen = world.highest_rise();
     world.stop().await;
-    Played { answer, risen }
+    Played { answer, evidence, risen }
 }
 
 fn unplayed(error: InstallationError) -> Played {
-    Played { answer: Err(error.into()), risen: 0 }
+    Played { answer: Err(error.into()), evidence: None, risen: 0 }
 }
 
 async fn ask(installation: &Installation) -> Result<pb::Diagnosis, InstallationError> {

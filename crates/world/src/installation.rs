@@ -18,7 +18,7 @@ use parallax_agent::{AgentError, AgentSettings, Door, Identity, NamedHost, Polic
 use parallax_controller::authority::{Authority, AuthorityError};
 use parallax_controller::token::{TOKEN_FILE, TokenDigest, create_token};
 use parallax_controller::{ControllerError, ControllerParts, FleetView, serve};
-use parallax_model::{TargetId, VantageName};
+use parallax_model::{Evidence, TargetId, VantageName};
 use parallax_probe::{Instrument, ProbeError};
 use parallax_store::{Store, StoreError};
 use parallax_wire::pb;
@@ -34,6 +34,7 @@ use tonic::metadata::errors::InvalidMetadataValue;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
+use crate::evidence::{EvidenceError, evidence};
 use crate::format::World;
 use crate::network::{RunningWorld, StartError};
 use crate::register::{RegisteredVantage, Registration, register};
@@ -164,13 +165,26 @@ impl Installation {
                 .find(|it| it.name == name)
                 .map(|it| it.vantage.zone);
             let zone = zone.ok_or(InstallationError::Name(name))?;
-            let policy = Policy::world(zone, hosts(&self.registration.target));
+            let policy = Policy::world(zone, self.hosts());
             let mut settings = AgentSettings::new(self.agent_port.to_string(), server_name.clone());
             settings.timings.reconnect_base = RECONNECT_BASE;
             let stop = self.agents_stop.clone();
             self.agents.spawn(parallax_agent::run(settings, identity, instrument, policy, stop));
         }
         Ok(())
+    }
+
+    /// What agents may probe: besides the endpoints' own addresses those that any vantage is given for their names, so that one
+    /// vantage can be asked to dial what another one was given.
+    fn hosts(&self) -> Vec<NamedHost> {
+        let mut hosts = hosts(&self.registration.target);
+        let (world, addresses) = (self.world.world(), self.world.addresses());
+        for host in &mut hosts {
+            for answer in world.vantages.iter().filter_map(|it| it.dns.get(&host.name)) {
+                host.addresses.extend(addresses.of_answer(answer));
+            }
+        }
+        hosts
     }
 
     /// Waits until every agent that is to report has its session, or something ended that must not.
@@ -221,6 +235,11 @@ impl Installation {
     /// The file with the API's bearer token.
     pub fn token_file(&self) -> &Path {
         &self.token_file
+    }
+
+    /// What a finished diagnosis was judged by.
+    pub async fn evidence(&self, diagnosis: &pb::Diagnosis) -> Result<Evidence, EvidenceError> {
+        evidence(&self.store, diagnosis).await
     }
 
     /// Registers one target with the accounts that it names, and what is remembered of it.

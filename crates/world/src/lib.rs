@@ -4,7 +4,7 @@
 //! `certificates` mints what the TLS listeners show, `network` puts all of it on loopback sockets.
 //! `register` says what the product may know of a world, `installation` puts a real controller and real agents around
 //! it, `check` runs worlds side by side, `grade` compares the answers with what the files expect, `demo` keeps one world
-//! up. Absent on purpose: opinions about faults. A world answers; it never judges.
+//! up; `evidence` puts together what an answer was judged by. Absent on purpose: opinions about faults. A world answers; it never judges.
 //!
 //! INVARIANT: every socket is bound to loopback, on a port the system chose.
 //! INVARIANT: the secrets of a run are random and live in memory only.
@@ -12,6 +12,7 @@
 pub mod certificates;
 pub mod check;
 pub mod demo;
+pub mod evidence;
 pub mod format;
 pub mod grade;
 pub mod installation;

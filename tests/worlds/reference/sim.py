@@ -121,16 +121,21 @@ class Sim:
         raise Lost("tcp:refused")
 
     @staticmethod
-    def handshake(tls, sni, certificate=True, offered=("1.0", "1.1", "1.2", "1.3")):
+    def handshake(tls, sni, certificate=True, offered=("1.0", "1.1", "1.2", "1.3"), modern=True):
         """The TLS version agreed on, or where the handshake ended."""
         if tls == "none":
             raise Lost("tls:not_tls")
         how = tls.get("handshake", "ok")
+        if how == "reset_modern":
+            # What forwards to an old server speaks as that server does.
+            how = "reset" if modern else "ok"
         if how != "ok":
             raise Lost({"reset": "tls:reset", "stall": "tls:timeout", "alert40": "tls:alert40"}[how])
         if tls.get("ciphers") == "none_common":
             raise Lost("tls:alert40")
         low, high = tls.get("min_version", "1.0"), tls.get("max_version", "1.3")
+        if tls.get("ciphers", "modern") != "modern" or tls.get("requests_client_cert") == "renegotiate":
+            high = min(high, "1.2")  # TLS 1.3 has none of those suites, and no second handshake
         common = [v for v in VERSIONS if low <= v <= high and v in offered]
         if not common:
             raise Lost("tls:alert70")
@@ -309,7 +314,7 @@ class Sim:
                 raise Lost("tcp:" + {"refused": "refused", "blackhole": "timeout"}[mode])
             end, listener = self.land(to, f["port"], origin)
             if f["tls"]:
-                self.handshake(listener["tls"], True)
+                self.handshake(listener["tls"], True, modern=False)
             reply = self.serve(end, onward, host["name"], origin, f["port"], spent)
         except Lost as lost:
             if "on_unreachable" not in f:

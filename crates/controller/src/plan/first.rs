@@ -1,7 +1,7 @@
 //! Round 1: every path at once, without a credential; and the worst that a diagnosis may cost, told before it starts.
 
 use parallax_model::{
-    Account, AccountId, Endpoint, Evidence, Generation, Look, PathId, Role, Target, Vantage, Zone,
+    Account, AccountId, Endpoint, Evidence, Look, PathId, Role, Target, Vantage, Zone,
 };
 
 use super::ladder::{Rung, ladder};
@@ -9,8 +9,7 @@ use super::{AccountBudget, Proposal, ROUNDS_MAX};
 
 /// Every path that somebody is meant to look along, with its free looks. Sorted by path.
 pub fn first_round(target: &Target, accounts: &[Account], vantages: &[Vantage]) -> Vec<Proposal> {
-    let wants_witness_paths =
-        accounts.iter().any(|it| it.mailbox == Some(Generation::Exchange2003));
+    let wants_witness_paths = accounts.iter().any(|it| it.has_password);
     let mut proposals: Vec<Proposal> = target
         .endpoints
         .iter()
@@ -51,7 +50,7 @@ fn looks(role: Role, wants_witness_paths: bool) -> Vec<Look> {
                 Look::NTLM_PROXY,
                 Look::AUTODISCOVER_JSON,
             ];
-            if role == Role::Cas && wants_witness_paths {
+            if wants_witness_paths {
                 looks.extend([Look::AUTODISCOVER, Look::EWS]);
             }
             looks

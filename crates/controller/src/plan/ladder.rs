@@ -1,12 +1,18 @@
 //! Where an account logs on first: where the fewest boxes stand between it and the directory.
 //!
 //! The back end whose declared generation is that of the mailbox; for a mailbox on 2003 behind a back end that may not be
-//! asked, the witness paths of the CAS; then the CAS from inside, from the DMZ; then the published name, innermost first.
+//! asked, the witness paths of the CAS; then the CAS from inside, from the DMZ, and its witness paths where its `ActiveSync`
+//! directory takes no Basic; then the published name, innermost first.
+//!
+//! INVARIANT: an address that only another vantage was given never opens a rung: no secret goes there.
 
 use parallax_model::{
-    Account, Endpoint, Evidence, Generation, Look, PathId, Place, Role, Scheme, Sight, Target,
-    TlsFacts, Vantage, Zone,
+    Account, Endpoint, Evidence, Generation, Look, Observation, PathId, Place, Role, Scheme, Sight,
+    Target, TlsFacts, Vantage, Zone,
 };
+
+/// Beside `ActiveSync`, where a CAS checks the same password: first the one that is cheaper for the server.
+const WITNESS_PLACES: [Place; 2] = [Place::Autodiscover, Place::Ews];
 
 /// One rung: a path and the place to log on at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +37,17 @@ pub(super) fn ladder(target: &Target, vantages: &[Vantage], account: &Account) -
     }
     let client_access: Vec<&Endpoint> =
         target.endpoints.iter().filter(|it| it.role == Role::Cas).collect();
-    if back_ends.is_empty() && account.mailbox == Some(Generation::Exchange2003) {
-        for place in [Place::Autodiscover, Place::Ews] {
-            for endpoint in &client_access {
-                rungs.extend(paths(endpoint, vantages, place));
-            }
+    let is_hidden = back_ends.is_empty() && account.mailbox == Some(Generation::Exchange2003);
+    let [witness, second_witness] = WITNESS_PLACES;
+    let places = if is_hidden {
+        [witness, second_witness, Place::ActiveSync]
+    } else {
+        [Place::ActiveSync, witness, second_witness]
+    };
+    for place in places {
+        for endpoint in &client_access {
+            rungs.extend(paths(endpoint, vantages, place));
         }
-    }
-    for endpoint in client_access {
-        rungs.extend(paths(endpoint, vantages, Place::ActiveSync));
     }
     for endpoint in target.endpoints.iter().filter(|it| it.role == Role::External) {
         rungs.extend(paths(endpoint, vantages, Place::ActiveSync));
@@ -72,19 +80,15 @@ fn paths(endpoint: &Endpoint, vantages: &[Vantage], place: Place) -> Vec<Rung> {
 pub(super) fn is_open(evidence: &Evidence, rung: &Rung) -> bool {
     let Some(endpoint) = evidence.target.endpoint(&rung.path.endpoint) else { return false };
     let look = anonymous(rung.place);
-    let sights = sights(evidence, &rung.path);
+    let observations = own_observations(evidence, &rung.path);
     let carries = if endpoint.is_https {
-        sights
-            .iter()
-            .flat_map(|it| &it.observations)
-            .any(|it| it.transport.tls().is_some_and(TlsFacts::may_carry_a_secret))
+        observations.iter().any(|it| it.transport.tls().is_some_and(TlsFacts::may_carry_a_secret))
     } else {
         endpoint.allow_plaintext_logon
     };
     carries
-        && sights
+        && observations
             .iter()
-            .flat_map(|it| &it.observations)
             .flat_map(|it| &it.exchanges)
             .filter(|it| it.look == look)
             .filter_map(|it| it.outcome.done())
@@ -120,4 +124,16 @@ pub(super) fn sights<'e>(evidence: &'e Evidence, path: &PathId) -> Vec<&'e Sight
         .filter(|it| it.path == *path)
         .filter_map(|it| it.report.seen())
         .collect()
+}
+
+/// What was seen along a path at addresses that its own vantage was given, in the order of the rounds.
+pub(super) fn own_observations<'e>(evidence: &'e Evidence, path: &PathId) -> Vec<&'e Observation> {
+    let sights = sights(evidence, path);
+    let given = evidence
+        .target
+        .endpoint(&path.endpoint)
+        .and_then(|endpoint| parallax_faults::given_addresses(endpoint, sights.iter().copied()));
+    let is_own =
+        |it: &&Observation| given.as_ref().is_none_or(|given| given.contains(&it.address.ip()));
+    sights.into_iter().flat_map(|it| &it.observations).filter(is_own).collect()
 }

@@ -5,6 +5,7 @@
 //! INVARIANT: a logon is proposed only on the ladder and within the budget; the ledger decides again, durably.
 
 mod first;
+mod free;
 mod ladder;
 mod next;
 #[cfg(test)]

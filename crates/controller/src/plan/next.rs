@@ -4,15 +4,14 @@
 //! only after it succeeded, one after another.
 //! INVARIANT: a refused logon is an account's last in this diagnosis.
 
-use std::collections::BTreeMap;
-
 use parallax_faults::{Acceptance, acceptance, cost};
 use parallax_model::{
-    Account, AccountId, Credential, Diagnosis, Endpoint, Evidence, Exchange, Generation, Look,
-    Need, PathId, Place, Purpose, Role, TlsFacts, UserName,
+    Account, AccountId, Credential, Diagnosis, Endpoint, Evidence, Generation, Look, Need, PathId,
+    Place, Purpose, Role, TlsFacts, UserName,
 };
 
-use super::ladder::{Rung, anonymous, is_open, ladder, sights};
+use super::free::{dials, free_looks};
+use super::ladder::{Rung, anonymous, is_open, ladder, own_observations, sights};
 use super::{AccountBudget, HeldLogon, NextRound, Proposal, ProposedLogon, ROUNDS_MAX};
 
 /// What to ask after `round` rounds.
@@ -38,6 +37,7 @@ pub fn next_round(
     }
     if !is_last {
         free_looks(evidence, diagnosis, &mut next);
+        dials(evidence, diagnosis, &mut next);
     }
     hold_published(evidence, budgets, &mut next);
     next
@@ -88,9 +88,8 @@ fn outermost_answering(evidence: &Evidence, endpoint: &Endpoint) -> Option<PathI
         .filter(|it| endpoint.is_for(it))
         .min_by_key(|it| (it.zone, it.name.clone()))?;
     let path = PathId { vantage: outermost.name.clone(), endpoint: endpoint.name.clone() };
-    let is_answering = sights(evidence, &path)
+    let is_answering = own_observations(evidence, &path)
         .into_iter()
-        .flat_map(|it| &it.observations)
         .flat_map(|it| &it.exchanges)
         .any(|it| it.look == Look::OPTIONS && it.outcome.done().is_some());
     (endpoint.role == Role::External && is_answering).then_some(path)
@@ -299,27 +298,14 @@ fn proposal(
 fn answering_address(evidence: &Evidence, rung: &Rung) -> Option<std::net::IpAddr> {
     let look = anonymous(rung.place);
     let is_https = evidence.target.endpoint(&rung.path.endpoint).is_none_or(|it| it.is_https);
-    sights(evidence, &rung.path)
+    own_observations(evidence, &rung.path)
         .into_iter()
-        .flat_map(|it| &it.observations)
         .filter(|it| !is_https || it.transport.tls().is_some_and(TlsFacts::may_carry_a_secret))
         .find(|it| {
             it.exchanges
                 .iter()
                 .any(|exchange| exchange.look == look && exchange.outcome.done().is_some())
         })
-        .map(|it| it.address.ip())
-}
-
-/// The first address that answered the anonymous question at all.
-fn any_answering_address(evidence: &Evidence, rung: &Rung) -> Option<std::net::IpAddr> {
-    let is_answered = |exchange: &Exchange| {
-        exchange.look == anonymous(rung.place) && exchange.outcome.done().is_some()
-    };
-    sights(evidence, &rung.path)
-        .into_iter()
-        .flat_map(|it| &it.observations)
-        .find(|it| it.exchanges.iter().any(is_answered))
         .map(|it| it.address.ip())
 }
 
@@ -334,63 +320,4 @@ fn reaches_back_end(evidence: &Evidence, account: &Account, rung: &Rung) -> bool
         && rung.place == Place::ActiveSync
         && proxies
         && (account.mailbox.is_none() || account.mailbox != generation)
-}
-
-/// Free looks that an open or likely fault waits for; a user name that cannot exist at most once per endpoint, and never at
-/// Exchange Online.
-fn free_looks(evidence: &Evidence, diagnosis: &Diagnosis, next: &mut NextRound) {
-    let needs = diagnosis
-        .open
-        .iter()
-        .flat_map(|it| &it.needs)
-        .chain(diagnosis.findings.iter().flat_map(|it| &it.needs));
-    let mut asked: BTreeMap<PathId, Vec<Look>> = BTreeMap::new();
-    for need in needs {
-        let Need::Look { path, look } = need else { continue };
-        let is_known = sights(evidence, path)
-            .into_iter()
-            .flat_map(|it| &it.observations)
-            .flat_map(|it| &it.exchanges)
-            .any(|it| it.look == *look);
-        let is_reporting = !sights(evidence, path).is_empty();
-        let is_spent = *look == Look::IMPOSSIBLE_USER
-            && (is_impossible_user_spent(evidence, path)
-                || asked
-                    .iter()
-                    .any(|(it, looks)| it.endpoint == path.endpoint && looks.contains(look)));
-        if !is_known && is_reporting && !is_spent {
-            let looks = asked.entry(path.clone()).or_default();
-            if !looks.contains(look) {
-                looks.push(look.clone());
-            }
-        }
-    }
-    for (path, looks) in asked {
-        // Once per endpoint means at one address of it.
-        let is_control = looks.contains(&Look::IMPOSSIBLE_USER);
-        let rung = Rung { path: path.clone(), place: Place::ActiveSync };
-        let only_address = if is_control { any_answering_address(evidence, &rung) } else { None };
-        next.proposals.push(Proposal {
-            path,
-            looks,
-            logon: None,
-            only_address,
-            without_sni: false,
-        });
-    }
-}
-
-fn is_impossible_user_spent(evidence: &Evidence, path: &PathId) -> bool {
-    let endpoint = evidence.target.endpoint(&path.endpoint);
-    let generation = endpoint.and_then(|it| it.generation).or(evidence.target.generation);
-    generation == Some(Generation::Online)
-        || evidence
-            .rounds
-            .iter()
-            .flat_map(|round| &round.reports)
-            .filter(|it| it.path.endpoint == path.endpoint)
-            .filter_map(|it| it.report.seen())
-            .flat_map(|it| &it.observations)
-            .flat_map(|it| &it.exchanges)
-            .any(|it| it.look.credential == Credential::ImpossibleUser)
 }

@@ -19,6 +19,7 @@ pub(crate) fn render(diagnosis: &mut pb::Diagnosis, language: Language) {
     for finding in &mut diagnosis.findings {
         finding.title = title(&finding.fault, language, &places(&finding.places));
         finding.owner = owner(&finding.fault);
+        finding.severity = severity(&finding.fault);
         render_needs(&mut finding.needs, language);
     }
     let none = BTreeMap::new();
@@ -66,6 +67,8 @@ pub(crate) fn fault(fault: &Fault, language: Language) -> pb::Fault {
         era: fault.era.word().to_owned(),
         basis: fault.basis.word().to_owned(),
         text: text(fault.id.0, language).map(encode),
+        severity: fault.severity.word().to_owned(),
+        reach: fault.reach.word().to_owned(),
     }
 }
 
@@ -81,8 +84,15 @@ fn title(fault: &str, language: Language, places: &BTreeMap<TextPlace, String>) 
 
 /// Empty for `healthy`, `undetermined` and what is no fault.
 fn owner(fault: &str) -> String {
-    let entry = catalogue().find(|it| it.id.0 == fault);
-    entry.map(|it| it.owner.word().to_owned()).unwrap_or_default()
+    entry(fault).map(|it| it.owner.word().to_owned()).unwrap_or_default()
+}
+
+fn severity(fault: &str) -> String {
+    entry(fault).map(|it| it.severity.word().to_owned()).unwrap_or_default()
+}
+
+fn entry(fault: &str) -> Option<&'static Fault> {
+    catalogue().find(|it| it.id.0 == fault)
 }
 
 fn page(
@@ -152,6 +162,7 @@ mod tests {
         assert_eq!(text.language, "ja");
         assert!(text.evidence.contains("401 Basic"), "{}", text.evidence);
         assert!(!twice.gaps[0].text.is_empty());
+        assert_eq!(twice.findings[0].severity, "failure");
     }
 
     #[test]

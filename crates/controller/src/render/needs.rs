@@ -22,7 +22,7 @@ fn english(need: &Need) -> String {
             format!("{} would tell ({}).", request(it.look.as_ref()), path(it.path.as_ref()))
         }
         Need::Dial(it) => format!(
-            "{} at {} would tell, an address that another vantage was given ({}).",
+            "{} at {} would tell, an address that another vantage was given ({}); the agent's policy has to list it under `addresses`.",
             request(it.look.as_ref()),
             it.address,
             path(it.path.as_ref())
@@ -60,7 +60,7 @@ fn japanese(need: &Need) -> String {
             path(it.path.as_ref())
         ),
         Need::Dial(it) => format!(
-            "別の観測地点で得られたアドレス {} に {} を送ると判定できます ({})。",
+            "別の観測地点で得られたアドレス {} に {} を送ると判別できます（{}）。",
             it.address,
             request(it.look.as_ref()),
             path(it.path.as_ref())
@@ -139,6 +139,11 @@ mod tests {
     fn every_need_is_a_sentence_in_both_languages() {
         let needs = [
             Need::Look(look_need()),
+            Need::Dial(pb::need::DialNeed {
+                path: look_need().path,
+                address: "203.0.113.7".to_owned(),
+                look: look_need().look,
+            }),
             Need::Logon(look_need()),
             Need::AskAgain(pb::need::LaterNeed {
                 path: look_need().path,

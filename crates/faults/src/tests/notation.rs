@@ -84,6 +84,7 @@ fn target(generation: Generation) -> Target {
             endpoint("published", Role::External, true, None),
             endpoint("cas1", Role::Cas, true, Some(generation)),
             endpoint("be03", Role::Backend, false, Some(Generation::Exchange2003)),
+            endpoint("control", Role::Control, true, None),
         ],
         accounts: [("anna", Purpose::Subject), ("pilot", Purpose::Witness)]
             .map(|(name, purpose)| TargetAccount {
@@ -162,7 +163,8 @@ fn tls(defect: &str) -> TlsFacts {
         },
     };
     let leaf = certificate("CN=leaf", "CN=Public CA");
-    let judgement = if defect == "leaf" {
+    let leaf = if defect == "inspected" { certificate("CN=leaf", "CN=Inspection") } else { leaf };
+    let judgement = if matches!(defect, "leaf" | "inspected") {
         ChainJudgement::Untrusted(ChainProblem::UnknownIssuer)
     } else {
         ChainJudgement::Trusted

@@ -90,7 +90,7 @@ fn a_proxy_that_minds_the_verb() {
     check(
         Generation::Exchange2010,
         &passes_credentials,
-        expect!["undetermined; unexplained ext -> published"],
+        expect!["anonymous_403_instead_of_401 likely"],
     );
 }
 

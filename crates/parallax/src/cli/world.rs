@@ -11,6 +11,7 @@ pub(crate) enum WorldCommand {
 Examples:
   parallax world check tests/worlds
   parallax world check tests/worlds/x01-seed.json --output json
+  parallax world check tests/worlds --output faults
 
 Exit codes:
   0 all right   1 not all right   2 a file cannot be read")]
@@ -34,4 +35,6 @@ pub(crate) enum WorldOutput {
     Table,
     /// One JSON object
     Json,
+    /// Every fault of the catalogue with its worlds, its look-alikes and the standing it was reached with
+    Faults,
 }

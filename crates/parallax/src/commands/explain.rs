@@ -43,6 +43,8 @@ fn page(id: &str, fault: Option<&Fault>, language: Language) -> pb::Fault {
         owner: fault.map(|it| it.owner.word().to_owned()).unwrap_or_default(),
         era: fault.map(|it| it.era.word().to_owned()).unwrap_or_default(),
         basis: fault.map(|it| it.basis.word().to_owned()).unwrap_or_default(),
+        severity: fault.map(|it| it.severity.word().to_owned()).unwrap_or_default(),
+        reach: fault.map(|it| it.reach.word().to_owned()).unwrap_or_default(),
         text: text.map(|it| pb::FaultText {
             language: language_tag(match language {
                 Language::English => cli::Language::En,

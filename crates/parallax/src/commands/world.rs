@@ -10,7 +10,7 @@ use parallax_world::grade::{Grade, Graded};
 
 use crate::cli::{WorldCheckArguments, WorldCommand, WorldOutput};
 use crate::failure::Failure;
-use crate::render::{Screen, compact, grades_page};
+use crate::render::{Screen, compact, coverage_page, grades_page};
 use crate::running::until_interrupted;
 
 pub(super) fn run(command: WorldCommand, screen: &Screen) -> Result<ExitCode, Failure> {
@@ -35,6 +35,7 @@ async fn check_worlds(
     })?;
     match arguments.output {
         WorldOutput::Json => screen.result(&compact(&summary)?)?,
+        WorldOutput::Faults => screen.result(&coverage_page(&summary, screen.paint()))?,
         WorldOutput::Table => screen.result(&grades_page(&summary, screen.paint()))?,
     }
     Ok(if summary.all_right() { ExitCode::Healthy } else { ExitCode::Fault })

@@ -19,6 +19,8 @@ use super::{escape, wrap};
 pub(super) const TEXT_COLUMNS: usize = 110;
 /// Columns of a value in the table of differences.
 const VALUE_COLUMNS_MAX: usize = 44;
+/// Paths named beside a box that was met on them.
+const PATHS_MAX: usize = 3;
 
 /// What becomes of a diagnosis once it was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,14 +41,18 @@ pub(crate) fn diagnosis_page(
     let page = Page { words, paint };
     let sections = [
         page.verdict(diagnosis),
+        page.section(words.excluded, &page.excluded(&diagnosis.excluded)),
         page.first_difference(diagnosis.first_difference.as_ref()),
         page.section(words.paths, &matrix(&diagnosis.matrix, words, paint)),
-        page.section(words.findings, &page.findings(&diagnosis.findings)),
+        page.section(words.who_answers, &page.recognised(&diagnosis.recognised)),
+        page.section(words.findings, &page.findings(&diagnosis.findings, Told::Failures)),
+        page.section(words.warnings, &page.findings(&diagnosis.findings, Told::Warnings)),
         page.section(words.ruled_out, &page.ruled_out(&diagnosis.ruled_out)),
         page.section(words.open, &page.open(&diagnosis.open)),
         page.section(words.unexplained, &page.unexplained(&diagnosis.unexplained)),
         page.section(words.notes, &page.notes(&diagnosis.notes)),
         page.section(words.gaps, &sentences(&diagnosis.gaps, 2)),
+        page.section(words.not_visible, &page.not_visible(diagnosis)),
         page.section(words.held_logons, &page.held(diagnosis.logons.as_ref())),
         page.manual(words.steps, diagnosis.text.as_ref().map(|it| it.steps.as_str())),
         page.manual(words.verify, diagnosis.text.as_ref().map(|it| it.verify.as_str())),
@@ -91,6 +97,13 @@ fn verdict_tone(verdict: &pb::Verdict) -> Tone {
         "undetermined" | "" => Tone::Caution,
         _ => Tone::Bad,
     }
+}
+
+/// Which findings a section tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Failures,
+    Warnings,
 }
 
 struct Page<'a> {
@@ -185,19 +198,68 @@ impl Page<'_> {
         text
     }
 
-    fn findings(&self, findings: &[pb::Finding]) -> String {
+    /// What each such vantage's control came to.
+    fn excluded(&self, excluded: &[pb::ExcludedVantage]) -> String {
         let mut text = String::new();
-        for finding in findings {
+        for vantage in excluded {
+            let name = self.paint.tone(Tone::Caution, &escape::line(&vantage.vantage));
+            let _ = writeln!(text, "  {name}");
+            text.push_str(&self.evidence_lines(&vantage.by, 6));
+        }
+        text
+    }
+
+    /// Each box once, the nearest to the client first, with the paths it was met on and the mark it was known by.
+    fn recognised(&self, recognised: &[pb::Recognised]) -> String {
+        let mut table = Vec::new();
+        for seen in boxes(recognised) {
+            let (shown, others) = seen.paths.split_at(seen.paths.len().min(PATHS_MAX));
+            let mut names: Vec<String> = shown.iter().map(|it| path(Some(it))).collect();
+            if !others.is_empty() {
+                names.push(self.words.more_paths.replace("{}", &others.len().to_string()));
+            }
+            let by = seen.by.map(|it| it.value.as_str()).unwrap_or_default();
+            let by = by.strip_prefix("declared: ").unwrap_or(by);
+            table.push(vec![
+                Cell::new(escape::line(self.words.kind_word(seen.kind))),
+                Cell::toned(cut(&escape::line(seen.what), VALUE_COLUMNS_MAX), Tone::Strong),
+                Cell::new(cut(&escape::line(by), VALUE_COLUMNS_MAX)),
+                Cell::toned(names.join(", "), Tone::Faint),
+            ]);
+        }
+        rows(&table, 2, self.paint)
+    }
+
+    /// Only where nothing was found: a fault that was found needs no list of others.
+    fn not_visible(&self, diagnosis: &pb::Diagnosis) -> String {
+        let fault = diagnosis.verdict.as_ref().map(|it| it.fault.as_str()).unwrap_or_default();
+        if !matches!(fault, "healthy" | "undetermined") {
+            return String::new();
+        }
+        diagnosis.not_visible.iter().fold(String::new(), |text, it| {
+            let line = format!("- {} [{}]", escape::line(&it.title), escape::line(&it.fault));
+            text + &wrap::markdown(&line, 2, TEXT_COLUMNS)
+        })
+    }
+
+    fn findings(&self, findings: &[pb::Finding], told: Told) -> String {
+        let mut text = String::new();
+        let is_told = |it: &&pb::Finding| (it.severity == "warning") == (told == Told::Warnings);
+        for finding in findings.iter().filter(is_told) {
             let standing = self.words.standing_word(&finding.standing);
+            let (tone, mark) = match told {
+                Told::Failures => (Tone::Bad, "✗"),
+                Told::Warnings => (Tone::Caution, "!"),
+            };
             let _ = writeln!(
                 text,
                 "  {} {} [{}, {}]",
-                self.paint.tone(Tone::Bad, "✗"),
+                self.paint.tone(tone, mark),
                 escape::line(&finding.title),
                 escape::line(standing),
                 escape::line(&finding.fault)
             );
-            if finding.latent {
+            if finding.latent && told == Told::Failures {
                 let _ = writeln!(text, "    {}", self.words.latent);
             }
             if !finding.explains.is_empty() {
@@ -342,6 +404,42 @@ impl Page<'_> {
         let commands: Vec<String> = commands.iter().map(|it| escape::line(it)).collect();
         self.section(self.words.next, &indented(&commands, 2))
     }
+}
+
+/// A box, everywhere it was met.
+struct SeenBox<'a> {
+    kind: &'a str,
+    /// The most exact name it was known by.
+    what: &'a str,
+    by: Option<&'a pb::Evidence>,
+    paths: Vec<&'a pb::Path>,
+}
+
+/// Of the same kind, and one name says what the other says, only more exactly.
+fn is_same_box(known: &SeenBox<'_>, it: &pb::Recognised) -> bool {
+    let is_part = |short: &str, long: &str| {
+        long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    known.kind == it.kind && (is_part(known.what, &it.what) || is_part(&it.what, known.what))
+}
+
+fn boxes(recognised: &[pb::Recognised]) -> Vec<SeenBox<'_>> {
+    let mut boxes: Vec<SeenBox<'_>> = Vec::new();
+    for it in recognised {
+        let by = it.by.iter().find(|it| it.path.is_some()).or_else(|| it.by.first());
+        let Some(known) = boxes.iter_mut().find(|known| is_same_box(known, it)) else {
+            let paths = it.path.iter().collect();
+            boxes.push(SeenBox { kind: &it.kind, what: &it.what, by, paths });
+            continue;
+        };
+        if it.what.len() > known.what.len() {
+            (known.what, known.by) = (&it.what, by);
+        }
+        known.paths.extend(it.path.as_ref().filter(|path| !known.paths.contains(path)));
+    }
+    let order = |kind: &str| ["egress", "publisher", "server"].iter().position(|it| *it == kind);
+    boxes.sort_by_key(|it| order(it.kind));
+    boxes
 }
 
 /// One line each.

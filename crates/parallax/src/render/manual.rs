@@ -12,7 +12,7 @@ use super::{escape, wrap};
 
 /// One line a fault.
 pub(crate) fn fault_list(faults: &[pb::Fault], words: &Words, paint: Paint) -> String {
-    let heading = [words.fault, words.layer, words.owner, words.basis, words.title];
+    let heading = [words.fault, words.layer, words.owner, words.basis, words.severity, words.title];
     let mut table = vec![heading.map(|it| Cell::toned(it.to_uppercase(), Tone::Strong)).to_vec()];
     table.extend(faults.iter().map(|it| {
         let title = it.text.as_ref().map(|it| escape::line(&it.title)).unwrap_or_default();
@@ -21,6 +21,7 @@ pub(crate) fn fault_list(faults: &[pb::Fault], words: &Words, paint: Paint) -> S
             Cell::new(escape::line(&it.layer)),
             Cell::new(escape::line(words.owner_word(&it.owner))),
             Cell::new(escape::line(&it.basis)),
+            Cell::new(escape::line(severity(it, words))),
             Cell::new(title),
         ]
     }));
@@ -29,6 +30,14 @@ pub(crate) fn fault_list(faults: &[pb::Fault], words: &Words, paint: Paint) -> S
 
 fn id(fault: &pb::Fault) -> String {
     escape::line(fault.name.strip_prefix("faults/").unwrap_or(&fault.name))
+}
+
+/// What it does to those who meet it; of a fault that no diagnosis finds, that it is one.
+fn severity<'a>(fault: &'a pb::Fault, words: &Words) -> &'a str
+where
+    'static: 'a,
+{
+    if fault.reach == "beyond" { words.reach_beyond } else { words.severity_word(&fault.severity) }
 }
 
 /// The whole page.
@@ -40,6 +49,8 @@ pub(crate) fn fault_page(fault: &pb::Fault, words: &Words, paint: Paint) -> Stri
     if !fault.owner.is_empty() {
         facts.push(format!("{}: {}", words.owner, escape::line(words.owner_word(&fault.owner))));
         facts.extend([&fault.layer, &fault.era, &fault.basis].map(|it| escape::line(it)));
+        facts.push(escape::line(words.severity_word(&fault.severity)));
+        facts.push(escape::line(words.reach_word(&fault.reach)));
     }
     let _ = writeln!(text, "  {}", facts.join(" | "));
     for (heading, section) in [

@@ -68,7 +68,7 @@ pub(crate) use self::{
     progress::Progress,
     target::{target_list, target_page},
     words::words,
-    world::grades_page,
+    world::{coverage_page, grades_page},
 };
 
 /// stdout and stderr of this process, and what they can show.

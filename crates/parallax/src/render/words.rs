@@ -35,6 +35,19 @@ pub(crate) struct Words {
     pub owner_client: &'static str,
     pub owner_service: &'static str,
     // Sections.
+    pub excluded: &'static str,
+    pub who_answers: &'static str,
+    pub kind_egress: &'static str,
+    pub kind_publisher: &'static str,
+    pub kind_server: &'static str,
+    pub more_paths: &'static str,
+    pub warnings: &'static str,
+    pub not_visible: &'static str,
+    pub severity: &'static str,
+    pub severity_failure: &'static str,
+    pub severity_warning: &'static str,
+    pub reach_options: &'static str,
+    pub reach_beyond: &'static str,
     pub first_difference: &'static str,
     pub equal_fields: &'static str,
     pub paths: &'static str,
@@ -191,6 +204,19 @@ const ENGLISH: Words = Words {
     owner_directory: "directory",
     owner_client: "the user or device",
     owner_service: "the service",
+    excluded: "Set aside: from these vantages nothing is known of the target",
+    who_answers: "Who answers",
+    kind_egress: "proxy of the vantage",
+    kind_publisher: "in front",
+    kind_server: "server",
+    more_paths: "and {} more",
+    warnings: "Warnings: nobody fails by them today",
+    not_visible: "Not visible from here: OPTIONS never shows these",
+    severity: "SEVERITY",
+    severity_failure: "failure",
+    severity_warning: "warning",
+    reach_options: "visible to OPTIONS",
+    reach_beyond: "beyond OPTIONS",
     first_difference: "First difference",
     equal_fields: "fields are equal",
     paths: "Paths",
@@ -330,6 +356,19 @@ const JAPANESE: Words = Words {
     owner_directory: "ディレクトリ",
     owner_client: "ユーザーまたは端末",
     owner_service: "サービス運用",
+    excluded: "判定から除外した観測地点 (ターゲットの状態が分からないため)",
+    who_answers: "応答している装置",
+    kind_egress: "観測地点側のプロキシ",
+    kind_publisher: "手前の装置",
+    kind_server: "サーバー",
+    more_paths: "ほか {} 件",
+    warnings: "警告 (現時点で失敗の原因にはなっていません)",
+    not_visible: "ここからは確認できない障害 (OPTIONS には現れません)",
+    severity: "重大度",
+    severity_failure: "障害",
+    severity_warning: "警告",
+    reach_options: "OPTIONS で検出可能",
+    reach_beyond: "OPTIONS では検出不可",
     first_difference: "最初の相違点",
     equal_fields: "項目は一致",
     paths: "経路",
@@ -477,6 +516,34 @@ impl Words {
             State::Cancelled => self.state_cancelled,
             State::Expired => self.state_expired,
             State::Interrupted => self.state_interrupted,
+        }
+    }
+
+    /// The word for a kind of box of the API; an unknown one as it is.
+    pub(super) fn kind_word<'a>(&self, kind: &'a str) -> &'a str {
+        match kind {
+            "egress" => self.kind_egress,
+            "publisher" => self.kind_publisher,
+            "server" => self.kind_server,
+            other => other,
+        }
+    }
+
+    /// The word for a severity of the API; an unknown one as it is.
+    pub(super) fn severity_word<'a>(&self, severity: &'a str) -> &'a str {
+        match severity {
+            "failure" => self.severity_failure,
+            "warning" => self.severity_warning,
+            other => other,
+        }
+    }
+
+    /// The word for a reach of the API; an unknown one as it is.
+    pub(super) fn reach_word<'a>(&self, reach: &'a str) -> &'a str {
+        match reach {
+            "options" => self.reach_options,
+            "beyond" => self.reach_beyond,
+            other => other,
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use parallax_world::grade::Summary;
+use parallax_faults::catalogue;
+use parallax_world::grade::{Coverage, Summary};
 
 use super::escape;
 use super::paint::{Paint, Tone};
@@ -35,6 +36,33 @@ pub(crate) fn grades_page(summary: &Summary, paint: Paint) -> String {
         summary.over_budget
     );
     text
+}
+
+/// Every fault of the catalogue, one row each, as Markdown; then what is not right.
+pub(crate) fn coverage_page(summary: &Summary, paint: Paint) -> String {
+    let mut text = String::from(
+        "| fault | layer | basis | worlds | confirmed | likely | open | look-alikes | reached |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    let none = Coverage::default();
+    for fault in catalogue() {
+        let one = summary.coverages.0.get(fault.id.0).unwrap_or(&none);
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} | {} | {} | {} | {} |",
+            fault.id,
+            fault.layer.word(),
+            fault.basis.word(),
+            one.worlds,
+            one.confirmed,
+            one.likely,
+            one.open,
+            one.look_alikes,
+            one.reached()
+        );
+    }
+    let _ = writeln!(text);
+    text + &grades_page(summary, paint)
 }
 
 #[cfg(test)]

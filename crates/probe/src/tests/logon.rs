@@ -1,9 +1,7 @@
 //! The credentialed look: sent once, to the right box, or not at all. Counted at the listener.
 
 use parallax_auth::Secret;
-use parallax_model::{
-    Exchange, HttpFailure, Look, Outcome, Sight, Task, TlsFailure, Transport, Trust,
-};
+use parallax_model::{Exchange, HttpFailure, Look, Sight, Task, TlsFailure, Trust};
 
 use super::network::{
     Authority, Identity, Network, SHORT, answer, http, https, in_2001, numbers, only, with_logon,
@@ -198,7 +196,7 @@ async fn a_box_that_does_not_answer_gets_no_secret() {
     assert_eq!((peer.connections(), peer.credentialed()), (1, 0));
 
     let sight = stopped(Network::to(Peer::raw(b"").await.socket), &task).await;
-    assert_eq!(only(&sight).transport, Transport::Tls(Outcome::Failed(TlsFailure::Closed)));
+    assert_eq!(only(&sight).transport.modern_failure(), Some(&TlsFailure::Closed));
 }
 
 #[tokio::test]

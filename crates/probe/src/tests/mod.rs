@@ -13,3 +13,5 @@ mod network;
 mod peer;
 mod policy;
 mod tls;
+#[cfg(feature = "legacy-tls")]
+mod tls_old;

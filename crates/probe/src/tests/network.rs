@@ -197,6 +197,14 @@ impl Authority {
         self.leaf_with(|_| {})
     }
 
+    /// A leaf for the endpoint's host with this key.
+    #[cfg(feature = "legacy-tls")]
+    pub(super) fn leaf_of(&self, key: KeyPair) -> Identity {
+        let params = CertificateParams::new(vec![HOST.to_owned()]).expect("params");
+        let leaf = params.signed_by(&key, &self.0).expect("leaf");
+        Identity { chain: vec![leaf.der().clone()], key: key.into() }
+    }
+
     pub(super) fn leaf_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let mut params = CertificateParams::new(vec![HOST.to_owned()]).expect("params");
         params.distinguished_name.push(rcgen::DnType::CommonName, "leaf");

@@ -46,14 +46,23 @@ pub(super) struct Peer {
 
 /// How connections begin.
 #[derive(Clone)]
-enum Opening {
+pub(super) enum Opening {
     Plain,
     /// One configuration after another; the last one stays.
     Tls(Vec<Arc<ServerConfig>>),
+    /// As a server of fifteen years ago.
+    #[cfg(feature = "legacy-tls")]
+    Old(openssl::ssl::SslContext),
+    /// One opening after another; the last one stays.
+    #[cfg(feature = "legacy-tls")]
+    InTurn(Vec<Opening>),
     /// Send these bytes as soon as the client sent something, then close.
     Raw(Vec<u8>),
     Reset,
     Stall,
+    /// Send these bytes, and then one byte every few milliseconds.
+    #[cfg(feature = "legacy-tls")]
+    Drip(Vec<u8>),
     /// Close each connection this soon after it was accepted and its TLS is up.
     CloseAtOnce(Arc<ServerConfig>),
 }
@@ -80,6 +89,22 @@ impl Peer {
     ) -> Self {
         let configs = configs.into_iter().map(Arc::new).collect();
         Self::start(Opening::Tls(configs), Arc::new(script)).await
+    }
+
+    /// The modern client meets a scripted end, and then others meet `context`.
+    #[cfg(feature = "legacy-tls")]
+    pub(super) async fn old_after(
+        first: Vec<Opening>,
+        context: openssl::ssl::SslContext,
+        script: impl Fn(&Arrived) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let openings = first.into_iter().chain([Opening::Old(context)]).collect();
+        Self::start(Opening::InTurn(openings), Arc::new(script)).await
+    }
+
+    #[cfg(feature = "legacy-tls")]
+    pub(super) async fn in_turn(openings: Vec<Opening>) -> Self {
+        Self::start(Opening::InTurn(openings), Arc::new(|_| ok())).await
     }
 
     pub(super) async fn raw(bytes: &[u8]) -> Self {
@@ -168,6 +193,24 @@ struct Talk {
 
 async fn serve(opening: Opening, mut stream: TcpStream, talk: Talk) {
     match opening {
+        #[cfg(feature = "legacy-tls")]
+        Opening::InTurn(openings) => {
+            let opening = openings[talk.number.min(openings.len() - 1)].clone();
+            Box::pin(serve(opening, stream, talk)).await;
+        }
+        #[cfg(feature = "legacy-tls")]
+        Opening::Old(context) => {
+            let ssl = openssl::ssl::Ssl::new(&context).expect("a session");
+            let mut session = tokio_openssl::SslStream::new(ssl, stream).expect("a stream");
+            if std::pin::Pin::new(&mut session).accept().await.is_ok() {
+                let _ = converse(session, talk).await;
+            } else {
+                // What is unread would turn the alert into a reset.
+                let stream = session.get_mut();
+                let _ = stream.shutdown().await;
+                while matches!(stream.read(&mut [0; 4096]).await, Ok(1..)) {}
+            }
+        }
         Opening::Plain => {
             let _ = converse(stream, talk).await;
         }
@@ -199,6 +242,14 @@ async fn serve(opening: Opening, mut stream: TcpStream, talk: Talk) {
             let _ = stream.read(&mut [0; 4096]).await;
             reset(&stream);
         }
+        #[cfg(feature = "legacy-tls")]
+        Opening::Drip(bytes) => {
+            let mut sent = stream.write_all(&bytes).await;
+            while sent.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                sent = stream.write_all(&[7]).await;
+            }
+        }
         Opening::Stall => while matches!(stream.read(&mut [0; 4096]).await, Ok(1..)) {},
     }
 }
@@ -222,6 +273,13 @@ impl Resettable for TcpStream {
 impl Resettable for tokio_rustls::server::TlsStream<TcpStream> {
     fn reset(&self) {
         reset(self.get_ref().0);
+    }
+}
+
+#[cfg(feature = "legacy-tls")]
+impl Resettable for tokio_openssl::SslStream<TcpStream> {
+    fn reset(&self) {
+        reset(self.get_ref());
     }
 }
 

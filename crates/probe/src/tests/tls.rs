@@ -33,14 +33,13 @@ async fn failure_of(peer: Peer) -> TlsFailure {
     failure_in(peer, &https(&[Look::OPTIONS])).await
 }
 
+/// What the modern client meets.
 async fn failure_in(peer: Peer, task: &Task) -> TlsFailure {
     let sight = Network::to(peer.socket).see(task).await;
     let observation = only(&sight);
     assert_eq!(observation.exchanges, []);
-    let Transport::Tls(Outcome::Failed(failure)) = &observation.transport else {
-        panic!("{observation:?}")
-    };
-    failure.clone()
+    assert!(observation.transport.handshake().is_some_and(|it| it.failed().is_some()));
+    observation.transport.modern_failure().expect("a failure").clone()
 }
 
 #[tokio::test]

@@ -1,11 +1,16 @@
 //! From the error of a handshake to what an operator would call it.
 //!
+//! The old stack's errors have their numbers here too. What it is refused with is kept as it came, for it has all that a server of
+//! those years may want.
+//!
 //! INVARIANT: where our own library may be the reason, the answer is [`TlsFailure::OurLimit`], which accuses nobody.
 
 use std::io;
 
 use parallax_model::TlsFailure;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerMisbehaved};
+
+use crate::records::TooMuchHandshake;
 
 /// What our library can do, for the report.
 const ABILITIES: &str =
@@ -19,6 +24,19 @@ const ABILITIES: &str =
 pub(super) fn classify(error: &io::Error, was_asked: bool) -> TlsFailure {
     if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         return from_rustls(tls, was_asked);
+    }
+    if error.get_ref().and_then(|inner| inner.downcast_ref::<TooMuchHandshake>()).is_some() {
+        return TlsFailure::Limit { detail: error.to_string() };
+    }
+    #[cfg(feature = "legacy-tls")]
+    if let Some(old) = old::error_in(error) {
+        return match old::alert_in(old) {
+            Some(alert) if demands_certificate(alert, was_asked) => {
+                TlsFailure::ClientCertificateRequired
+            }
+            Some(number) => TlsFailure::Alert { number },
+            None => old::classify(old),
+        };
     }
     match error.kind() {
         io::ErrorKind::ConnectionReset
@@ -78,6 +96,54 @@ fn from_alert(alert: AlertDescription, was_asked: bool) -> TlsFailure {
     }
 }
 
+/// The fatal alert that the peer sent, if that is what the error says.
+pub(crate) fn alert_of(error: &io::Error) -> Option<u8> {
+    #[cfg(feature = "legacy-tls")]
+    if let Some(old) = old::error_in(error) {
+        return old::alert_in(old);
+    }
+    match error.get_ref()?.downcast_ref::<Error>() {
+        Some(Error::AlertReceived(alert)) => Some(u8::from(*alert)),
+        _ => None,
+    }
+}
+
+/// Whether the peer closed without saying so.
+pub(crate) fn is_end(error: &io::Error) -> bool {
+    #[cfg(feature = "legacy-tls")]
+    if let Some(old) = old::error_in(error) {
+        return old::is_end(old);
+    }
+    error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// Whether the peer wanted another handshake with which TLS 1.3 asks for a certificate, RFC 8446 section 4.6.2.
+pub(crate) fn is_late_certificate_request(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(
+        inner,
+        Some(Error::InappropriateHandshakeMessage {
+            got_type: rustls::HandshakeType::CertificateRequest,
+            ..
+        })
+    )
+}
+
+/// Whether a modern client may have failed where an old one succeeds: nothing in common, or a hello that an old server does not
+/// read, to which it answers not one byte.
+pub(crate) fn may_be_our_limit(failure: &TlsFailure, has_answered: bool) -> bool {
+    match failure {
+        TlsFailure::OurLimit { .. } => true,
+        TlsFailure::Reset | TlsFailure::Closed => !has_answered,
+        TlsFailure::Alert { .. }
+        | TlsFailure::TimedOut { .. }
+        | TlsFailure::NotTls
+        | TlsFailure::ClientCertificateRequired
+        | TlsFailure::Limit { .. }
+        | TlsFailure::Other { .. } => false,
+    }
+}
+
 /// Whether a fatal alert means that the server wants a client certificate: `certificate_required`, or, below TLS 1.3, a
 /// `handshake_failure` or `bad_certificate` after it had asked for one.
 pub(crate) fn demands_certificate(alert: u8, was_asked: bool) -> bool {
@@ -88,6 +154,56 @@ pub(crate) fn demands_certificate(alert: u8, was_asked: bool) -> bool {
 
 fn our_limit(reason: &str) -> TlsFailure {
     TlsFailure::OurLimit { detail: format!("{reason}; {ABILITIES}") }
+}
+
+/// What the errors of the old stack say.
+#[cfg(feature = "legacy-tls")]
+mod old {
+    use std::io;
+
+    use openssl::ssl::{Error, ErrorCode};
+    use parallax_model::TlsFailure;
+
+    /// What `OpenSSL` adds to the number of an alert that was received, `SSL_AD_REASON_OFFSET`.
+    const ALERTS_FROM: i32 = 1000;
+    /// The peer closed without saying so.
+    const UNEXPECTED_END: i32 = 294;
+    /// Reasons for what is no TLS: a wrong version number, a record that is too long.
+    const NOT_TLS: [i32; 2] = [267, 198];
+    /// Reasons for a broken bound: a message too large, too many empty records, too many warnings.
+    const LIMITS: [i32; 3] = [152, 298, 409];
+
+    pub(super) fn error_in(error: &io::Error) -> Option<&Error> {
+        error.get_ref().and_then(|inner| inner.downcast_ref())
+    }
+
+    /// The number under which `OpenSSL` keeps why it gave up.
+    fn reason(error: &Error) -> i32 {
+        let first = error.ssl_error().and_then(|stack| stack.errors().first());
+        first.map_or(0, openssl::error::Error::reason_code)
+    }
+
+    pub(super) fn is_end(error: &Error) -> bool {
+        // Without any error at all it is the end of a stream between two records.
+        let is_silent = error.code() == ErrorCode::SYSCALL && error.io_error().is_none();
+        is_silent || reason(error) == UNEXPECTED_END
+    }
+
+    pub(super) fn alert_in(error: &Error) -> Option<u8> {
+        u8::try_from(reason(error) - ALERTS_FROM).ok()
+    }
+
+    /// For everything but an alert.
+    pub(super) fn classify(error: &Error) -> TlsFailure {
+        let reason = reason(error);
+        let detail = error.to_string();
+        match reason {
+            _ if is_end(error) => TlsFailure::Closed,
+            _ if NOT_TLS.contains(&reason) => TlsFailure::NotTls,
+            _ if LIMITS.contains(&reason) => TlsFailure::Limit { detail },
+            _ => TlsFailure::Other { detail },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The rustls configuration of all probes: built once, copied per connection.
+//! The TLS configurations of all probes: built once; that of rustls is copied per connection.
 //!
 //! INVARIANT: no client certificate is ever sent; a request for one is only noticed.
 //! INVARIANT: nothing is resumed. A resumed session shows no chain.
@@ -17,11 +17,14 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::judge::Roots;
+use super::old::Old;
 
 /// What every TLS connection shares.
 #[derive(Debug)]
 pub(crate) struct Setup {
     config: ClientConfig,
+    /// `None` in a program that was built without it.
+    old: Option<Old>,
     public: Roots,
     store: Roots,
 }
@@ -34,7 +37,8 @@ impl Setup {
         let mut config = configure(provider, verifier)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
-        Ok(Self { config, public, store })
+        let old = Old::new().map_err(|error| rustls::Error::General(error.to_string()))?;
+        Ok(Self { config, old, public, store })
     }
 
     /// A copy that notices whether this one connection's server asks for a certificate of ours.
@@ -43,6 +47,15 @@ impl Setup {
         let mut config = self.config.clone();
         config.client_auth_cert_resolver = Arc::<NoticeRequest>::clone(&request);
         (config, request)
+    }
+
+    /// Whether [`super::Stack::Old`] is there.
+    pub(crate) fn has_old(&self) -> bool {
+        self.old.is_some()
+    }
+
+    pub(super) fn old(&self) -> Option<&Old> {
+        self.old.as_ref()
     }
 
     pub(super) fn public(&self) -> &Roots {

@@ -20,8 +20,8 @@ pub use self::network::{
     Account, AccountState, AgentState, Balance, Bearer, CertificateDefect, Ciphers,
     ClientCertificate, ClientCertificateRequest, Directory, DnsAnswer, DnsDefault, DnsRecords,
     Family, Handshake, Host, Intercept, Kerberos, KerberosAccepts, Listener, LoginForm, Ntlm,
-    Passthrough, Purpose, Reach, ReachDefault, SecretCharset, SecretState, ServerNameIndication,
-    Tls, TlsVersion, Validates, Vantage, Zone,
+    OtherCertificate, Passthrough, Purpose, Reach, ReachDefault, SecretCharset, SecretState,
+    ServerNameIndication, Tls, TlsVersion, Validates, Vantage, Zone,
 };
 pub use self::rules::{
     Action, Answer, CloseKind, Edits, Forward, HttpVersion, OneOrMore, Rule, When,

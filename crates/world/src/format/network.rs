@@ -171,6 +171,8 @@ words! {
         #[default]
         Modern = "modern",
         CbcOnly = "cbc_only",
+        RsaOnly = "rsa_only",
+        Windows2003 = "windows_2003",
         NoneCommon = "none_common",
     }
 }
@@ -203,6 +205,7 @@ words! {
         Reset = "reset",
         Stall = "stall",
         Alert40 = "alert40",
+        ResetModern = "reset_modern",
     }
 }
 words! {
@@ -420,6 +423,37 @@ pub struct Tls {
     pub alpn: Vec<String>,
     #[serde(default)]
     pub handshake: Handshake,
+    /// What a client without a server name gets instead.
+    #[serde(default)]
+    pub without_sni: Option<OtherCertificate>,
+}
+
+/// The certificate of another site on the same port.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherCertificate {
+    pub cert: CertificateDefect,
+    pub leaf: String,
+    pub names: Vec<String>,
+    pub issuer: String,
+}
+
+impl Tls {
+    /// Whether a client that speaks TLS 1.2 with forward secrecy and authenticated encryption finds something.
+    pub fn is_modern(&self) -> bool {
+        self.ciphers == Ciphers::Modern && self.max_version >= TlsVersion::V12
+    }
+
+    /// The same port as a client without a server name meets it.
+    #[must_use]
+    pub fn nameless(&self) -> Self {
+        let mut other = self.clone();
+        if let Some(shown) = other.without_sni.take() {
+            (other.cert, other.leaf) = (shown.cert, shown.leaf);
+            (other.names, other.issuer) = (shown.names, shown.issuer);
+        }
+        other
+    }
 }
 
 const fn oldest() -> TlsVersion {

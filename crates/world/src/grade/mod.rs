@@ -6,6 +6,7 @@
 //! INVARIANT: a confirmed verdict or finding that the file does not list is the worst, also where another finding is right.
 //! INVARIANT: a world that could not be run counts as wrong, with the reason.
 
+mod coverage;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use parallax_wire::pb;
 use serde::Serialize;
 
+pub use self::coverage::{Coverage, Coverages};
 use crate::format::{Expect, LeastStanding};
 
 const HEALTHY: &str = "healthy";
@@ -72,6 +74,9 @@ pub struct Summary {
     pub over_budget: usize,
     /// Every world that is not right, in the order of the files.
     pub failures: Vec<Graded>,
+    /// What the worlds show of every fault.
+    #[serde(skip)]
+    pub coverages: Coverages,
 }
 
 impl Summary {
@@ -90,6 +95,11 @@ impl Summary {
         if graded.grade != Grade::Right {
             self.failures.push(graded);
         }
+    }
+
+    /// Counts what a world shows of the faults that it names.
+    pub fn cover(&mut self, expect: &Expect, answer: Option<&pb::Diagnosis>) {
+        self.coverages.add(expect, answer);
     }
 
     /// Whether every world is right, and there is one.

@@ -65,6 +65,21 @@ impl Addresses {
         }
     }
 
+    /// The addresses that a name server's answer leads to. What an alias leads to is another name's answer.
+    pub fn of_answer(&self, answer: &DnsAnswer) -> Vec<IpAddr> {
+        let with_family = |family| move |host: &&str| self.of_host(host, family);
+        let (v4, v6) = match answer {
+            DnsAnswer::Fails(_) => (Vec::new(), Vec::new()),
+            DnsAnswer::Host(_) | DnsAnswer::Hosts(_) => (hosts_of(answer), Vec::new()),
+            DnsAnswer::Records(records) => (
+                records.a.iter().map(String::as_str).collect(),
+                records.aaaa.iter().map(String::as_str).collect(),
+            ),
+        };
+        let v4 = v4.iter().filter_map(with_family(Family::V4));
+        v4.chain(v6.iter().filter_map(with_family(Family::V6))).collect()
+    }
+
     /// Every address with its machine.
     pub fn all(&self) -> impl Iterator<Item = (&str, Family, IpAddr)> {
         let v4 = self.v4.iter().map(|(name, it)| (name.as_str(), Family::V4, IpAddr::V4(*it)));

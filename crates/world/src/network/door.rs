@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::exchange::{self, Caller};
+#[cfg(feature = "legacy-tls")]
+use super::old_tls;
 use super::site::{Happening, Site};
 use super::tls::{self, Configs, Greeting};
 use crate::format::Reach;
@@ -74,7 +76,7 @@ impl Door {
         let landed = site.state().land(&self.dialled, self.port, &self.vantage);
         let Some(landed) = landed else {
             // A balancer chose a machine without this port after the kernel had accepted for it.
-            return reset(stream);
+            return reset(&stream);
         };
         site.say(Happening::Landed { vantage: self.vantage.clone(), host: landed.host.clone() });
         let mut caller = Caller { door: self, host: &landed.host, shown: None };
@@ -84,12 +86,22 @@ impl Door {
         if self.reach == Reach::TlsStall {
             return self.stall(stream, site).await;
         }
-        match tls::greet(stream, settings, configs.of(settings)).await {
+        match tls::greet(stream, settings, configs).await {
             Greeting::Ended => {}
             Greeting::Stalled(stream) => self.stall(stream, site).await,
             Greeting::Secured(stream) => {
-                caller.shown = tls::shown_certificate(&stream, site);
+                caller.shown = tls::client_leaf(&stream).map(|it| tls::shown(&it, site));
                 exchange::serve(*stream, site, &caller).await;
+            }
+            #[cfg(feature = "legacy-tls")]
+            Greeting::OldSecured(stream) => {
+                caller.shown = old_tls::client_leaf(&stream).map(|it| tls::shown(&it, site));
+                exchange::serve(*stream, site, &caller).await;
+            }
+            #[cfg(feature = "legacy-tls")]
+            Greeting::LateSecured(session) => {
+                let (stream, far) = session.stream();
+                tokio::join!(exchange::serve(stream, site, &caller), session.carry(far));
             }
         }
     }
@@ -102,10 +114,10 @@ impl Door {
     }
 }
 
-/// Ends a connection with RST.
-pub(super) fn reset(stream: TcpStream) {
+/// Lets a connection end with RST when it is dropped.
+pub(super) fn reset(stream: &TcpStream) {
     // Without the option the connection ends in order instead, as it does when the peer is gone.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
 /// Ends a connection in order, and waits a moment for the other side: closing a socket with unread

@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::door::{Door, goodbye, reset};
+#[cfg(feature = "legacy-tls")]
+use super::old_tls::OldStream;
 use super::outgoing::Outgoing;
 use super::read::{Asked, Head, Reader};
 use super::site::{Happening, Site};
@@ -27,20 +29,27 @@ pub(super) struct Caller<'a> {
     pub(super) shown: Option<ShownCertificate>,
 }
 
-/// A stream that can give up its TCP connection, to be reset.
+/// A stream that shows its TCP connection, to be reset.
 pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {
-    fn into_tcp(self) -> TcpStream;
+    fn tcp(&self) -> &TcpStream;
 }
 
 impl Wire for TcpStream {
-    fn into_tcp(self) -> TcpStream {
+    fn tcp(&self) -> &TcpStream {
         self
     }
 }
 
 impl Wire for TlsStream<Outgoing> {
-    fn into_tcp(self) -> TcpStream {
-        self.into_inner().0.0
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0.tcp()
+    }
+}
+
+#[cfg(feature = "legacy-tls")]
+impl Wire for OldStream {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().tcp()
     }
 }
 
@@ -59,7 +68,7 @@ pub(super) async fn serve(mut stream: impl Wire, site: &Site, caller: &Caller<'_
             Asked::Gone => return goodbye(stream).await,
         };
         if is_reset(&caller.door.reach, &head.method) {
-            return reset(stream.into_tcp());
+            return reset(stream.tcp());
         }
         let keeps_alive = head.keeps_alive();
         let request = request(head, caller, ntlm_begun);
@@ -71,7 +80,7 @@ pub(super) async fn serve(mut stream: impl Wire, site: &Site, caller: &Caller<'_
         };
         let reply = site.state().answer(site.clock.now(), caller.host, &request, place);
         match reply {
-            Reply::Reset => return reset(stream.into_tcp()),
+            Reply::Reset => return reset(stream.tcp()),
             Reply::Fin => return goodbye(stream).await,
             Reply::Stall => return caller.door.stall(stream, site).await,
             Reply::Answer(plan) => {

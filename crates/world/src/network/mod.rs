@@ -10,7 +10,12 @@
 mod addresses;
 mod door;
 mod exchange;
+mod hello;
+#[cfg(feature = "legacy-tls")]
+mod late;
 mod names;
+#[cfg(feature = "legacy-tls")]
+mod old_tls;
 mod outgoing;
 mod read;
 mod site;
@@ -55,6 +60,13 @@ pub enum StartError {
         host: String,
         #[source]
         source: rustls::Error,
+    },
+    #[cfg(feature = "legacy-tls")]
+    #[error("the listener of host `{host}` cannot be set up")]
+    OldTls {
+        host: String,
+        #[source]
+        source: openssl::error::ErrorStack,
     },
 }
 

@@ -1,4 +1,5 @@
-//! Which alert ends a TLS 1.2 handshake that lacks the client certificate?
+//! A TCP connection under a TLS listener: its hello was read before, and which alert ends a TLS 1.2
+//! handshake that lacks the client certificate?
 //!
 //! `handshake_failure`, for `certificate_required` came with TLS 1.3 (RFC 5246 section 7.4.6, RFC 8446
 //! section 6.2); our TLS library sends the new one in both. Absent on purpose: any other change.
@@ -20,7 +21,21 @@ const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 /// A TCP connection on which that alert goes out as an old server means it.
 #[derive(Debug)]
-pub(super) struct Outgoing(pub(super) TcpStream);
+pub(super) struct Outgoing {
+    tcp: TcpStream,
+    /// Read already, and to be read again.
+    hello: Vec<u8>,
+}
+
+impl Outgoing {
+    pub(super) fn new(tcp: TcpStream, hello: Vec<u8>) -> Self {
+        Self { tcp, hello }
+    }
+
+    pub(super) fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+}
 
 impl AsyncRead for Outgoing {
     fn poll_read(
@@ -28,7 +43,13 @@ impl AsyncRead for Outgoing {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        if !self.hello.is_empty() {
+            let count = self.hello.len().min(buffer.remaining());
+            buffer.put_slice(&self.hello[..count]);
+            self.hello.drain(..count);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.tcp).poll_read(context, buffer)
     }
 }
 
@@ -39,14 +60,14 @@ impl AsyncWrite for Outgoing {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let bytes = if bytes == CERTIFICATE_REQUIRED { &HANDSHAKE_FAILURE[..] } else { bytes };
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.tcp).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.tcp).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.tcp).poll_shutdown(context)
     }
 }

@@ -1,8 +1,9 @@
 //! How does a listener answer a `ClientHello`?
 //!
 //! With the versions, certificate and wishes of its file; where it has nothing that a modern client
-//! speaks, with the alert that such a server means for one (RFC 8446 section 6). Absent on purpose:
-//! TLS 1.0 and 1.1, cipher suites with CBC, renegotiation; a listener that has nothing else refuses.
+//! speaks, the old stack answers (`old_tls`), or, in a program without it, the alert that such a
+//! server means for a modern client (RFC 8446 section 6). Absent on purpose: TLS 1.0 and 1.1, cipher
+//! suites with CBC and renegotiation, here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,16 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::StartError;
 use super::door::{goodbye, reset};
+use super::hello::Hello;
+#[cfg(feature = "legacy-tls")]
+use super::late::{LateServer, LateSession};
+#[cfg(feature = "legacy-tls")]
+use super::old_tls::{OldServer, OldStream};
 use super::outgoing::Outgoing;
 use super::site::Site;
 use crate::format::{
@@ -39,38 +45,88 @@ const HANDSHAKE_FAILURE: u8 = 40;
 /// `protocol_version`, RFC 8446 section 6.2.
 const PROTOCOL_VERSION: u8 = 70;
 
-/// Server settings per listener; the same settings share one.
+/// Settings per listener; the same settings share one.
 #[derive(Debug)]
-pub(super) struct Configs(Vec<(Tls, Arc<ServerConfig>)>);
+pub(super) struct Configs(Vec<(Tls, Server)>);
+
+/// What answers a `ClientHello`.
+#[derive(Clone, Debug)]
+enum Server {
+    Modern(Arc<ServerConfig>),
+    #[cfg(feature = "legacy-tls")]
+    Old(Arc<OldServer>),
+    /// Asks for a client certificate after the request.
+    #[cfg(feature = "legacy-tls")]
+    Late(Arc<LateServer>),
+}
 
 impl Configs {
-    pub(super) fn of(&self, tls: &Tls) -> Option<Arc<ServerConfig>> {
-        self.0.iter().find(|(it, _)| it == tls).map(|(_, config)| Arc::clone(config))
+    fn of(&self, tls: &Tls) -> Option<Server> {
+        self.0.iter().find(|(it, _)| it == tls).map(|(_, server)| server.clone())
     }
 }
 
 /// What a handshake came to.
 pub(super) enum Greeting {
     Secured(Box<TlsStream<Outgoing>>),
+    #[cfg(feature = "legacy-tls")]
+    OldSecured(Box<OldStream>),
+    #[cfg(feature = "legacy-tls")]
+    LateSecured(Box<LateSession>),
     /// The listener says nothing and keeps the connection.
     Stalled(TcpStream),
     Ended,
 }
 
-/// The settings of every listener that a modern client can speak with.
+/// The settings of every listener, with and without a server name.
 pub(super) fn configs(site: &Site) -> Result<Configs, StartError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut configs = Configs(Vec::new());
     for host in &site.world.hosts {
-        for tls in host.listeners.iter().filter_map(|it| it.tls.as_ref()) {
-            if configs.of(tls).is_none() && alert_for_modern(tls).is_none() {
-                let failed = |source| StartError::Tls { host: host.name.clone(), source };
-                let config = config(site, tls, &provider).map_err(failed)?;
-                configs.0.push((tls.clone(), Arc::new(config)));
+        let listeners = host.listeners.iter().filter_map(|it| it.tls.as_ref());
+        for tls in listeners.flat_map(|it| [it.clone(), it.nameless()]) {
+            if configs.of(&tls).is_none()
+                && let Some(server) = server(site, &tls, &host.name, &provider)?
+            {
+                configs.0.push((tls, server));
             }
         }
     }
     Ok(configs)
+}
+
+/// `None`: the listener speaks with nobody, or only with clients for which this program was not built.
+fn server(
+    site: &Site,
+    tls: &Tls,
+    host: &str,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Server>, StartError> {
+    #[cfg(feature = "legacy-tls")]
+    if is_for_the_old(tls) {
+        let Some(identity) = site.certificates.shown(tls) else { return Ok(None) };
+        let failed = |source| StartError::OldTls { host: host.to_owned(), source };
+        let server = OldServer::new(tls, &identity).map_err(failed)?;
+        return Ok(Some(Server::Old(Arc::new(server))));
+    }
+    if alert_for_modern(tls).is_some() {
+        return Ok(None);
+    }
+    #[cfg(feature = "legacy-tls")]
+    if tls.requests_client_cert == ClientCertificateRequest::Renegotiate {
+        let Some(identity) = site.certificates.shown(tls) else { return Ok(None) };
+        let failed = |source| StartError::OldTls { host: host.to_owned(), source };
+        let server = LateServer::new(&identity).map_err(failed)?;
+        return Ok(Some(Server::Late(Arc::new(server))));
+    }
+    let failed = |source| StartError::Tls { host: host.to_owned(), source };
+    Ok(Some(Server::Modern(Arc::new(config(site, tls, provider).map_err(failed)?))))
+}
+
+/// Whether the listener speaks only what the modern library does not.
+#[cfg(feature = "legacy-tls")]
+fn is_for_the_old(tls: &Tls) -> bool {
+    !tls.is_modern() && tls.ciphers != Ciphers::NoneCommon
 }
 
 fn config(
@@ -84,7 +140,7 @@ fn config(
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&modern_versions(tls))?;
     let builder = match tls.requests_client_cert {
-        // What follows a renegotiation stands in the rules; the handshake itself asks for nothing.
+        // Asked for after the request (`late`); the handshake itself asks for nothing.
         ClientCertificateRequest::No | ClientCertificateRequest::Renegotiate => {
             builder.with_no_client_auth()
         }
@@ -122,50 +178,65 @@ fn alert_for_modern(tls: &Tls) -> Option<u8> {
     }
     match tls.ciphers {
         Ciphers::Modern => None,
-        Ciphers::CbcOnly | Ciphers::NoneCommon => Some(HANDSHAKE_FAILURE),
+        Ciphers::CbcOnly | Ciphers::RsaOnly | Ciphers::Windows2003 | Ciphers::NoneCommon => {
+            Some(HANDSHAKE_FAILURE)
+        }
     }
 }
 
 /// Reads a `ClientHello` and answers it.
-pub(super) async fn greet(
-    stream: TcpStream,
-    tls: &Tls,
-    config: Option<Arc<ServerConfig>>,
-) -> Greeting {
-    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-    let Ok(Ok(start)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor).await else {
-        return Greeting::Ended;
+pub(super) async fn greet(stream: TcpStream, tls: &Tls, configs: &Configs) -> Greeting {
+    match tokio::time::timeout(HANDSHAKE_LIMIT, shake_hands(stream, tls, configs)).await {
+        Ok(greeting) => greeting,
+        Err(_) => Greeting::Ended,
+    }
+}
+
+async fn shake_hands(mut stream: TcpStream, tls: &Tls, configs: &Configs) -> Greeting {
+    let Some(hello) = Hello::read(&mut stream).await else { return Greeting::Ended };
+    let resets = match tls.handshake {
+        Handshake::Reset => true,
+        Handshake::ResetModern => hello.offers_tls13,
+        Handshake::Stall => return Greeting::Stalled(stream),
+        Handshake::Ok | Handshake::Alert40 => false,
     };
-    match tls.handshake {
-        Handshake::Reset => {
-            reset(start.io);
-            return Greeting::Ended;
-        }
-        Handshake::Stall => return Greeting::Stalled(start.io),
-        Handshake::Ok | Handshake::Alert40 => {}
-    }
-    if let Some(alert) = alert_for_modern(tls) {
-        send_alert(start.io, alert).await;
+    let is_unnamed = tls.sni == ServerNameIndication::Required && !hello.has_name;
+    if resets || is_unnamed {
+        reset(&stream);
         return Greeting::Ended;
     }
-    if tls.sni == ServerNameIndication::Required && start.client_hello().server_name().is_none() {
-        reset(start.io);
-        return Greeting::Ended;
-    }
-    let Some(config) = config else {
-        reset(start.io);
-        return Greeting::Ended;
-    };
-    let start = StartHandshake::from_parts(start.accepted, Outgoing(start.io));
-    let accept = start.into_stream(config).into_fallible();
-    match tokio::time::timeout(HANDSHAKE_LIMIT, accept).await {
-        Ok(Ok(stream)) => Greeting::Secured(Box::new(stream)),
-        // The alert went out with the error.
-        Ok(Err((_, stream))) => {
-            goodbye(stream).await;
+    let settings = if hello.has_name { tls.clone() } else { tls.nameless() };
+    let server = if tls.handshake == Handshake::Alert40 { None } else { configs.of(&settings) };
+    match server {
+        None => {
+            let alert = alert_for_modern(&settings).unwrap_or(HANDSHAKE_FAILURE);
+            send_alert(stream, alert).await;
             Greeting::Ended
         }
-        Err(_) => Greeting::Ended,
+        Some(Server::Modern(config)) => {
+            let accept = TlsAcceptor::from(config)
+                .accept(Outgoing::new(stream, hello.bytes))
+                .into_fallible();
+            match accept.await {
+                Ok(stream) => Greeting::Secured(Box::new(stream)),
+                // The alert went out with the error.
+                Err((_, stream)) => {
+                    goodbye(stream).await;
+                    Greeting::Ended
+                }
+            }
+        }
+        #[cfg(feature = "legacy-tls")]
+        Some(Server::Old(server)) => server
+            .accept(Outgoing::new(stream, hello.bytes))
+            .await
+            .map_or(Greeting::Ended, Greeting::OldSecured),
+        #[cfg(feature = "legacy-tls")]
+        Some(Server::Late(server)) => match server.accept(stream, hello.bytes).await {
+            Ok(session) => Greeting::LateSecured(Box::new(session)),
+            // Whoever offers nothing of it is told nothing.
+            Err(_) => Greeting::Ended,
+        },
     }
 }
 
@@ -177,19 +248,20 @@ async fn send_alert(mut stream: TcpStream, description: u8) {
 }
 
 /// The client certificate of a connection.
-pub(super) fn shown_certificate(
-    stream: &TlsStream<Outgoing>,
-    site: &Site,
-) -> Option<ShownCertificate> {
-    let leaf = stream.get_ref().1.peer_certificates()?.first()?;
+pub(super) fn client_leaf(stream: &TlsStream<Outgoing>) -> Option<CertificateDer<'static>> {
+    Some(stream.get_ref().1.peer_certificates()?.first()?.clone().into_owned())
+}
+
+/// Whose certificate this is.
+pub(super) fn shown(leaf: &CertificateDer<'_>, site: &Site) -> ShownCertificate {
     let known =
         site.certificates.clients().iter().find(|(_, it)| it.identity.chain.first() == Some(leaf));
-    Some(match known {
+    match known {
         Some((account, client)) => {
             ShownCertificate { account: Some(account.clone()), kind: client.kind }
         }
         None => ShownCertificate { account: None, kind: ClientCertificate::Bad },
-    })
+    }
 }
 
 /// Takes any client certificate whose key the client has; the rules say what it is worth.

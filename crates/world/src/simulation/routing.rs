@@ -97,9 +97,14 @@ pub(super) fn reach(
 pub(super) fn handshake(tls: Option<&Tls>) -> Result<(), Lost> {
     let Some(tls) = tls else { return Err(Lost::TlsNotTls) };
     match tls.handshake {
-        Handshake::Ok if tls.ciphers == Ciphers::NoneCommon => Err(Lost::TlsAlert40),
-        Handshake::Ok if tls.min_version > tls.max_version => Err(Lost::TlsAlert70),
-        Handshake::Ok => Ok(()),
+        Handshake::Ok | Handshake::ResetModern if tls.ciphers == Ciphers::NoneCommon => {
+            Err(Lost::TlsAlert40)
+        }
+        Handshake::Ok | Handshake::ResetModern if tls.min_version > tls.max_version => {
+            Err(Lost::TlsAlert70)
+        }
+        // The box in front of an old server speaks as that server does.
+        Handshake::Ok | Handshake::ResetModern => Ok(()),
         Handshake::Reset => Err(Lost::TlsReset),
         Handshake::Stall => Err(Lost::TlsTimeout),
         Handshake::Alert40 => Err(Lost::TlsAlert40),

@@ -43,7 +43,10 @@ pub(crate) struct Seen {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
     pub(crate) delay: Duration,
+    /// Whose answer it is.
     pub(crate) by: Option<String>,
+    /// Whose listener was reached.
+    pub(crate) landed: Option<String>,
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) tls_version: Option<&'static str>,
     pub(crate) counted: u32,
@@ -70,7 +73,9 @@ pub(crate) async fn look(running: &RunningWorld, show: &Show) -> Seen {
 
 fn note(seen: &mut Seen, happening: Happening) {
     match happening {
-        Happening::Landed { host, .. } => seen.by = Some(host),
+        Happening::Landed { host, .. } => {
+            (seen.by, seen.landed) = (Some(host.clone()), Some(host));
+        }
         Happening::Answered { by, delay, .. } => (seen.by, seen.delay) = (Some(by), delay),
         // What the reference says of an answer that never comes.
         Happening::Stalled { .. } => seen.delay = Duration::from_secs(130),

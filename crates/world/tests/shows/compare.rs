@@ -23,18 +23,19 @@ use crate::client::Seen;
 /// Answers as late as this are slow.
 const SLOW: Duration = Duration::from_secs(15);
 
-/// `Some` if the listener that answered has no TLS for a modern client and the file says what an
+/// `Some` if the listener that was reached has no TLS for a modern client and the file says what an
 /// old client would see behind it: then the right alert is all there is to see.
 pub(crate) fn refusal_of_old_tls(world: &World, show: &Show, seen: &Seen) -> Option<Vec<String>> {
     let url = Url::parse(&world.endpoint(&show.to)?.url).ok()?;
     let port = url.port_or_known_default()?;
-    let listener = world.host(seen.by.as_ref()?)?.listeners.iter().find(|it| it.port == port)?;
+    let landed = world.host(seen.landed.as_ref()?)?;
+    let listener = landed.listeners.iter().find(|it| it.port == port)?;
     let tls = listener.tls.as_ref().filter(|_| url.scheme() == "https")?;
     let says_refused = show.saw.stage.as_ref().is_some_and(|it| it.starts_with("tls:"));
     let expected = match (tls.max_version < TlsVersion::V12, tls.ciphers) {
         _ if says_refused => return None,
         (true, _) => "tls:alert70",
-        (false, Ciphers::CbcOnly) => "tls:alert40",
+        (false, Ciphers::CbcOnly | Ciphers::RsaOnly | Ciphers::Windows2003) => "tls:alert40",
         (false, Ciphers::Modern | Ciphers::NoneCommon) => return None,
     };
     let wrong =

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parallax_model::{
     DiagnosisId, DnsFailure, Endpoint, EndpointName, Limits, Look, Observation, Outcome, Role,
-    Sight, Task, TcpFailure, TlsFailure, Transport, Trust,
+    Sight, Task, TcpFailure, TlsFailure, Trust,
 };
 use parallax_probe::{Instrument, observe};
 use parallax_world::format::{Family, Saw, Show, ShowProbe, World};
@@ -75,12 +75,22 @@ pub(crate) async fn look(
     endpoint: &str,
     look: Look,
 ) -> Sight {
+    see(&task(running, endpoint, look), instrument).await
+}
+
+/// Takes a task with a policy that allows everything.
+pub(crate) async fn see(task: &Task, instrument: &Instrument) -> Sight {
+    observe(task, instrument, &|_, _| Ok(()), &|_| {}).await.expect("we can look")
+}
+
+/// One look at an endpoint of a world, as a task.
+pub(crate) fn task(running: &RunningWorld, endpoint: &str, look: Look) -> Task {
     let written = running.world().endpoint(endpoint).expect("an endpoint");
     let url = Url::parse(&written.url).expect("checked on reading");
     let connect = written.connect.as_deref().map(|it| {
         running.addresses().of_host(it, Family::V4).expect("a dialled host has an address")
     });
-    let task = Task {
+    Task {
         id: "t".to_owned(),
         diagnosis: DiagnosisId::new("d").expect("a name"),
         endpoint: Endpoint {
@@ -103,8 +113,7 @@ pub(crate) async fn look(
         only_address: None,
         without_sni: false,
         limits: LIMITS,
-    };
-    observe(&task, instrument, &|_, _| Ok(()), &|_| {}).await.expect("we can look")
+    }
 }
 
 fn anonymous(from: &str, to: &str) -> Show {
@@ -162,7 +171,8 @@ fn said(observation: &Observation) -> String {
         Outcome::Failed(TcpFailure::TimedOut { .. }) => return "tcp:timeout".to_owned(),
         Outcome::Failed(_) | Outcome::NotReached => return format!("{:?}", observation.tcp),
     }
-    if let Transport::Tls(Outcome::Failed(failure)) = &observation.transport {
+    // What the plain client meets is what the modern stack does.
+    if let Some(failure) = observation.transport.modern_failure() {
         return match failure {
             TlsFailure::Alert { number } => format!("tls:alert{number}"),
             TlsFailure::Reset => "tls:reset".to_owned(),

@@ -14,14 +14,14 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{Account, FaultId, Need, Place, Purpose, Role, Standing, TextPlace};
+use parallax_model::{
+    Account, EvidenceRef, FaultId, Look, Need, Purpose, Role, Standing, TextPlace,
+};
 
+use super::user::{self, accepted_anywhere, refused_by_the_checker};
 use crate::causes::{at, login, places};
-use crate::claim::{Claim, all, any, not};
-use crate::claims::{Logons, Spelling};
-use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
-use crate::logon;
+use crate::claim::{Claim, all, not};
+use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Met, Seen, Spot, logon_of};
 use crate::texts::pages;
 
@@ -47,16 +47,14 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
                 must: all([
                     not(accepted_anywhere(seen, account)),
                     checked_and_refused(seen, account, refusing.as_ref()),
-                    another_is_accepted(seen, account, refusing.as_ref()),
+                    refusing.as_ref().map_or_else(Claim::undecidable, |(spot, met)| {
+                        user::another_is_accepted(seen, account, spot, met)
+                    }),
                 ]),
                 firmer: Claim::given(),
                 at_most: Standing::Likely,
                 role: spot.map_or(Role::Cas, |it| it.endpoint.role),
-                explains: Explains {
-                    paths: [].into(),
-                    stages: &[Stage::Logon],
-                    logons_of: Some((account.id.clone(), Vec::new())),
-                },
+                explains: user::explains(account),
                 places: places([
                     spot.map(at).unwrap_or_default(),
                     vec![
@@ -74,60 +72,24 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         .collect()
 }
 
-/// The same secret was accepted, checked at that moment: it is right.
-fn accepted_anywhere(seen: &Seen<'_>, account: &Account) -> Claim {
-    let all_spots: Vec<&Spot<'_>> =
-        seen.paths.iter().filter(|it| it.endpoint.role != Role::Control).collect();
-    let places = [Place::ActiveSync, Place::Autodiscover, Place::Ews];
-    let Some(account) = seen.evidence.accounts.iter().find(|it| it.id == account.id) else {
-        return Claim::undecidable();
-    };
-    for place in places {
-        let claim =
-            Logons { seen, account, spelling: Spelling::Any, place, spots: all_spots.clone() }
-                .accepted();
-        if matches!(claim, Claim::Holds(_)) {
-            return claim;
-        }
-        // A cached token leaves the question open.
-        if matches!(&claim, Claim::Unknown { seen, .. } if !seen.is_empty()) {
-            return claim;
-        }
-    }
-    Claim::Fails(Vec::new())
-}
-
-fn refused_by_the_checker<'a, 'e>(
-    seen: &'a Seen<'e>,
-    account: &Account,
-) -> Option<(&'a Spot<'e>, Met<'e>)> {
-    seen.paths.iter().rev().find_map(|spot| {
-        let met = spot.logons(&account.id).into_iter().find(|met| {
-            met.answer().is_some_and(|answer| {
-                answer.status == 401 && logon::is_checked_here(seen, spot, account, answer)
-            })
-        })?;
-        Some((spot, met))
-    })
-}
-
 fn checked_and_refused(
     seen: &Seen<'_>,
     account: &Account,
     refusing: Option<&(&Spot<'_>, Met<'_>)>,
 ) -> Claim {
-    if let Some((_, met)) = refusing {
+    if let Some((spot, met)) = refusing {
         let is_upn =
             |login: &str| account.upn.as_deref().is_some_and(|upn| upn.eq_ignore_ascii_case(login));
         let is_qualified = logon_of(met.exchange).is_some_and(|(_, form, _)| {
             form.is_qualified()
                 || account.names.iter().any(|name| name.form == form && is_upn(&name.login))
         });
+        let references = with_the_question(spot, met);
         return if is_qualified {
-            Claim::holds(met.reference())
+            Claim::Holds(references)
         } else {
             Claim::Unknown {
-                seen: vec![met.reference()],
+                seen: references,
                 needs: vec![Need::Declared { what: "the user name as UPN or DOMAIN\\user" }],
             }
         };
@@ -135,48 +97,19 @@ fn checked_and_refused(
     let refused = seen
         .paths
         .iter()
-        .flat_map(|spot| spot.logons(&account.id))
-        .find(|met| met.status() == Some(401));
-    if let Some(met) = refused {
+        .flat_map(|spot| spot.logons(&account.id).into_iter().map(move |met| (spot, met)))
+        .find(|(_, met)| met.status() == Some(401));
+    if let Some((spot, met)) = refused {
         let need = Need::OnTheServer {
             what: "the security log of a domain controller: 4771 or 4776 with 0xC000006A",
         };
-        return Claim::Unknown { seen: vec![met.reference()], needs: vec![need] };
+        return Claim::Unknown { seen: with_the_question(spot, &met), needs: vec![need] };
     }
     Claim::undecidable()
 }
 
-fn another_is_accepted(
-    seen: &Seen<'_>,
-    account: &Account,
-    refusing: Option<&(&Spot<'_>, Met<'_>)>,
-) -> Claim {
-    let Some((spot, met)) = refusing else { return Claim::undecidable() };
-    let place = logon_of(met.exchange).map_or(Place::ActiveSync, |(_, _, place)| place);
-    let others: Vec<&Account> = seen
-        .evidence
-        .accounts
-        .iter()
-        .filter(|it| it.id != account.id && it.directory == account.directory)
-        .collect();
-    if others.is_empty() {
-        return Claim::unknown(Need::Witness);
-    }
-    let same_endpoint: Vec<&Spot<'_>> =
-        seen.paths.iter().filter(|it| it.endpoint.name == spot.endpoint.name).collect();
-    any(others.into_iter().map(|other| {
-        let claim = Logons {
-            seen,
-            account: other,
-            spelling: Spelling::Any,
-            place,
-            spots: same_endpoint.clone(),
-        }
-        .accepted();
-        // Another account that is refused as well says nothing about this one's password.
-        match claim {
-            Claim::Fails(seen) => Claim::Unknown { seen, needs: Vec::new() },
-            settled @ (Claim::Holds(_) | Claim::Unknown { .. }) => settled,
-        }
-    }))
+/// The refusal, and the challenge that the password answered.
+fn with_the_question(spot: &Spot<'_>, refused: &Met<'_>) -> Vec<EvidenceRef> {
+    let asked = spot.answer(&Look::OPTIONS).filter(|(_, answer)| answer.status == 401);
+    [refused.reference()].into_iter().chain(asked.map(|(met, _)| met.reference())).collect()
 }

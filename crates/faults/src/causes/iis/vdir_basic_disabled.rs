@@ -9,7 +9,8 @@
 //!
 //! ## What it is not
 //! - A proxy that takes the challenge away: the server itself still offers Basic.
-//! - The whole service, where another node still offers Basic: then it is said of that node, and only as likely.
+//! - `vdir_basic_disabled_one_node`: there another server still offers Basic.
+//! - A directory that takes client certificates alone: one is asked for, and the 401 offers nothing.
 //! - A 2003 back end, or Exchange Online.
 //!
 //! ## What to do
@@ -17,11 +18,13 @@
 
 use std::rc::Rc;
 
-use parallax_model::{FaultId, Generation, Look, PathId, Role, Scheme, Standing, TextPlace};
+use parallax_model::{FaultId, Generation, Look, Need, PathId, Role, Scheme, Standing, TextPlace};
 
+use super::node;
+use crate::causes::tls::handshakes::is_asked;
 use crate::causes::{at, places};
-use crate::claim::{Claim, all};
-use crate::claims::{other_side, unanswered};
+use crate::claim::{Claim, all, not};
+use crate::claims::{is_active_sync_path, other_side, unanswered};
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::responder;
@@ -43,10 +46,11 @@ pub(crate) const FAULT: Fault = Fault {
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
     let applies = |spot: &&Spot<'_>| {
-        !matches!(
-            responder::generation(seen, spot.endpoint),
-            Some(Generation::Online | Generation::Other | Generation::Exchange2003)
-        )
+        is_active_sync_path(spot.endpoint)
+            && !matches!(
+                responder::generation(seen, spot.endpoint),
+                Some(Generation::Online | Generation::Other | Generation::Exchange2003)
+            )
     };
     let nodes: Vec<&Spot<'_>> =
         seen.with_role(Role::Cas).filter(|it| it.is_seen()).filter(applies).collect();
@@ -62,7 +66,11 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         answering.iter().all(|it| has_no_basic(it)) || !answering.iter().any(|it| has_no_basic(it));
     let without: Rc<[PathId]> =
         seen.fronts().filter(|it| has_no_basic(it)).map(|it| it.path.clone()).collect();
-    answering.iter().map(|spot| case(&without, spot, nodes_answer, nodes_agree)).collect()
+    let elsewhere = offered_elsewhere(seen);
+    answering
+        .iter()
+        .map(|spot| case(&without, spot, nodes_answer, nodes_agree, &elsewhere))
+        .collect()
 }
 
 /// `without`: every path along which no Basic is offered.
@@ -71,15 +79,21 @@ fn case(
     spot: &Spot<'_>,
     is_dialled_directly: bool,
     nodes_agree: bool,
+    elsewhere: &Claim,
 ) -> Case {
     let offered = spot
         .answer(&Look::OPTIONS)
         .map(|(_, it)| words::schemes(&it.challenges))
         .unwrap_or_default();
     Case {
-        must: all([offers_no_basic(spot), is_own_answer(spot)]),
+        must: all([
+            offers_no_basic(spot),
+            is_own_answer(spot),
+            not(elsewhere.clone()),
+            is_for_passwords(spot),
+        ]),
         firmer: if is_dialled_directly { Claim::given() } else { Claim::unknown(other_side(spot)) },
-        // Where another node still offers Basic, the service as a whole has it: said as likely, for this node.
+        // One node that was seen to do both: something changes, or something stands in between.
         at_most: if nodes_agree { Standing::Confirmed } else { Standing::Likely },
         role: Role::Cas,
         // Only the same answer is explained by it; a proxy's own 403 or 405 is another matter.
@@ -93,6 +107,14 @@ fn case(
             vec![(TextPlace::Seen, offered), (TextPlace::Expected, "Basic".to_owned())],
         ]),
     }
+}
+
+/// A server of the same name does offer it.
+fn offered_elsewhere(seen: &Seen<'_>) -> Claim {
+    let offers = node::offers(seen);
+    let is_split = !offers.without.is_empty();
+    let with = offers.with.values().next().filter(|_| is_split);
+    with.map_or_else(|| Claim::Fails(Vec::new()), |met| Claim::holds(met.reference()))
 }
 
 fn has_no_basic(spot: &Spot<'_>) -> bool {
@@ -109,6 +131,19 @@ fn offers_no_basic(spot: &Spot<'_>) -> Claim {
         }
         Some((met, _)) => Claim::fails(met.reference()),
         None => unanswered(spot, &Look::OPTIONS),
+    }
+}
+
+/// A directory that takes client certificates alone is challenged by nothing either, and Basic is off there on purpose.
+fn is_for_passwords(spot: &Spot<'_>) -> Claim {
+    match spot.answer(&Look::OPTIONS) {
+        Some((met, answer)) if answer.challenges.is_empty() && is_asked(&met) => Claim::Unknown {
+            seen: vec![met.reference()],
+            needs: vec![Need::Declared {
+                what: "whether clients are meant to log on with certificates",
+            }],
+        },
+        Some(_) | None => Claim::given(),
     }
 }
 

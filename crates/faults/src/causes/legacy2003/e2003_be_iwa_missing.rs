@@ -16,12 +16,15 @@
 //! ## What to do
 //! See the text: Exchange System Manager, never IIS Manager.
 
-use parallax_model::{FaultId, Look, Scheme};
+use parallax_model::{FaultId, Look, Scheme, Standing};
 
 use super::legacy;
+use super::{e2003_hotfix_937031_missing, e2003_iwa_set_in_iis_manager};
+use crate::claim::Claim;
 use crate::claims::offers;
 use crate::fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::texts::pages;
+use crate::time::Earlier;
 use crate::words;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -34,6 +37,8 @@ pub(crate) const FAULT: Fault = Fault {
     severity: Severity::Failure,
     pages: pages!("e2003_be_iwa_missing"),
     cases: |seen| {
+        let earlier = Earlier::new(seen, &Look::OPTIONS);
+        let has_no_hotfix = matches!(e2003_hotfix_937031_missing::told(seen), Claim::Holds(_));
         legacy::pairs(seen)
             .into_iter()
             .map(|pair| {
@@ -47,7 +52,12 @@ pub(crate) const FAULT: Fault = Fault {
                         has(&Scheme::Basic) && !has(&Scheme::Negotiate) && !has(&Scheme::Ntlm)
                     })
                 });
+                // Where it is known why the setting is off, that is the finding to act on, and this one stands beside it.
+                let is_explained =
+                    has_no_hotfix || e2003_iwa_set_in_iis_manager::is_certain(&pair, &earlier);
+                let at_most = if is_explained { Standing::Likely } else { Standing::Confirmed };
                 pair.case(shows, pair.through_fronts().refused(), offered, "Negotiate, NTLM, Basic")
+                    .at_most(at_most)
             })
             .collect()
     },

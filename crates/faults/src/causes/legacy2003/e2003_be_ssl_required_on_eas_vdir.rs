@@ -13,9 +13,9 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{Answer, FaultId, Look};
+use parallax_model::{FaultId, Look};
 
-use super::legacy::{self, Legacy};
+use super::legacy::{self, Legacy, is_403_4};
 use crate::claim::Claim;
 use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::logon;
@@ -55,10 +55,4 @@ fn demands_ssl(spot: &Spot<'_>) -> Claim {
         Some((met, _)) => Claim::fails(met.reference()),
         None => Claim::undecidable(),
     }
-}
-
-/// IIS 6 names the sub-status in its page: "HTTP Error 403.4", "must be viewed over a secure channel" (KB 817379).
-fn is_403_4(answer: &Answer) -> bool {
-    let body = answer.body.beginning.to_ascii_lowercase();
-    answer.status == 403 && (body.contains("403.4") || body.contains("secure channel"))
 }

@@ -1,8 +1,8 @@
-//! What the three faults of an Exchange 2003 back end behind a newer CAS share: who is legacy, whose password is proven,
-//! and what the CAS says to the same secret.
+//! What the faults of an Exchange 2003 back end behind a newer CAS share: who is legacy, whose password is proven, and what
+//! the CAS says to the same secret.
 
 use parallax_model::{
-    Account, Generation, Look, Need, Place, Purpose, Role, Standing, TextPlace, Zone,
+    Account, Answer, Generation, Look, Need, Place, Purpose, Role, Standing, TextPlace, Zone,
 };
 
 use crate::causes::{at, login, places};
@@ -14,14 +14,14 @@ use crate::responder;
 use crate::seen::{Seen, Spot};
 
 /// A legacy account, a back end of 2003 and the fronts that lead to it.
-pub(super) struct Legacy<'a, 'e> {
-    pub(super) seen: &'a Seen<'e>,
-    pub(super) account: &'e Account,
-    pub(super) back_end: &'a Spot<'e>,
+pub(in crate::causes) struct Legacy<'a, 'e> {
+    pub(in crate::causes) seen: &'a Seen<'e>,
+    pub(in crate::causes) account: &'e Account,
+    pub(in crate::causes) back_end: &'a Spot<'e>,
 }
 
 /// Every combination of a legacy account and a 2003 back end that somebody looks at.
-pub(super) fn pairs<'a, 'e>(seen: &'a Seen<'e>) -> Vec<Legacy<'a, 'e>> {
+pub(in crate::causes) fn pairs<'a, 'e>(seen: &'a Seen<'e>) -> Vec<Legacy<'a, 'e>> {
     let back_ends = || {
         let mut names = std::collections::BTreeSet::new();
         // The innermost vantage that got an answer speaks for the back end; behind it any that looked.
@@ -46,7 +46,7 @@ pub(super) fn pairs<'a, 'e>(seen: &'a Seen<'e>) -> Vec<Legacy<'a, 'e>> {
 
 impl<'a, 'e> Legacy<'a, 'e> {
     /// A case that needs the password proven: a 401 alone is what a wrong one gets.
-    pub(super) fn case(
+    pub(in crate::causes) fn case(
         &self,
         back_end_shows: Claim,
         front_says: Claim,
@@ -58,16 +58,35 @@ impl<'a, 'e> Legacy<'a, 'e> {
     }
 
     /// A case in which the front's own answer already shows that the password was right.
-    pub(super) fn case_without_proof(
+    pub(in crate::causes) fn case_without_proof(
         &self,
         back_end_shows: Claim,
         front_says: Claim,
         seen_words: String,
         expected: &str,
     ) -> Case {
+        let must =
+            all([self.is_2003(), self.fronts_are_2007_or_2010(), back_end_shows, front_says]);
+        self.case_of(must, self.newer_passes(), seen_words, expected)
+    }
+
+    /// A case that earlier sights of the back end show; what logons tell only makes it firm.
+    pub(in crate::causes) fn case_by_the_past(
+        &self,
+        back_end_shows: Claim,
+        seen_words: String,
+        expected: &str,
+    ) -> Case {
+        let must = all([self.is_2003(), self.fronts_are_2007_or_2010(), back_end_shows]);
+        let logons =
+            [self.password_is_proven(), self.through_fronts().refused(), self.newer_passes()];
+        self.case_of(must, all(logons), seen_words, expected)
+    }
+
+    fn case_of(&self, must: Claim, firmer: Claim, seen_words: String, expected: &str) -> Case {
         Case {
-            must: all([self.is_2003(), self.fronts_are_2007_or_2010(), back_end_shows, front_says]),
-            firmer: self.newer_passes(),
+            must,
+            firmer,
             at_most: Standing::Confirmed,
             role: Role::Backend,
             explains: Explains {
@@ -94,7 +113,7 @@ impl<'a, 'e> Legacy<'a, 'e> {
 
     /// What every vantage that got an answer from this back end saw. Vantages that contradict each other settle nothing:
     /// one of them may have met another box, or another moment.
-    pub(super) fn back_end_says(&self, claim: impl Fn(&Spot<'e>) -> Claim) -> Claim {
+    pub(in crate::causes) fn back_end_says(&self, claim: impl Fn(&Spot<'e>) -> Claim) -> Claim {
         let answering = self.seen.with_role(Role::Backend).filter(|spot| {
             spot.endpoint.name == self.back_end.endpoint.name
                 && spot.answer(&Look::OPTIONS).is_some()
@@ -164,7 +183,7 @@ impl<'a, 'e> Legacy<'a, 'e> {
         any([at_back_end, self.accepted_beside()])
     }
 
-    fn accepted_by_back_end(&self) -> Claim {
+    pub(in crate::causes) fn accepted_by_back_end(&self) -> Claim {
         let spots: Vec<&Spot<'e>> = self
             .seen
             .with_role(Role::Backend)
@@ -201,13 +220,20 @@ impl<'a, 'e> Legacy<'a, 'e> {
     }
 
     /// The same secret, with a qualified user name, through a front.
-    pub(super) fn through_fronts(&self) -> Logons<'a, 'e> {
+    pub(in crate::causes) fn through_fronts(&self) -> Logons<'a, 'e> {
         let asked = |spots: &[&Spot<'e>]| {
             spots.iter().any(|spot| !spot.logons(&self.account.id).is_empty())
         };
         let (direct, every) = (self.fronts(), self.all_fronts());
         let spots = if !asked(&direct) && asked(&every) { every } else { direct };
         self.logons(Spelling::Qualified, Place::ActiveSync, spots)
+    }
+
+    /// Some front answered a logon of this account with this status.
+    pub(in crate::causes) fn is_met_with(&self, status: u16) -> bool {
+        self.seen.fronts().any(|spot| {
+            spot.logons(&self.account.id).iter().any(|met| met.status() == Some(status))
+        })
     }
 
     fn newer(&self) -> Option<&'e Account> {
@@ -251,4 +277,10 @@ impl<'a, 'e> Legacy<'a, 'e> {
     fn logons(&self, spelling: Spelling, place: Place, spots: Vec<&'a Spot<'e>>) -> Logons<'a, 'e> {
         Logons { seen: self.seen, account: self.account, spelling, place, spots }
     }
+}
+
+/// IIS 6 names the sub-status in its page: "HTTP Error 403.4", "must be viewed over a secure channel" (KB 817379).
+pub(in crate::causes) fn is_403_4(answer: &Answer) -> bool {
+    let body = answer.body.beginning.to_ascii_lowercase();
+    answer.status == 403 && (body.contains("403.4") || body.contains("secure channel"))
 }

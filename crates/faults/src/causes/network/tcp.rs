@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use parallax_model::{
-    EvidenceRef, Need, Observation, PathId, Role, Standing, TcpFailure, TextPlace, Zone,
+    EndpointName, EvidenceRef, Look, Need, Observation, PathId, Role, Standing, TcpFailure,
+    TextPlace, Zone,
 };
 
 use crate::causes::{at, places};
@@ -40,11 +42,15 @@ pub(super) fn cases(
                     fails_here,
                     is_meant_address(spot),
                     others.somebody_may_get_through(spot),
+                    // A stopped service may have been started in between; a rule stays.
+                    if also_when_refused_inside { Claim::given() } else { is_steady(seen, spot) },
                 ]),
                 firmer: all([
                     others.another_opens(spot),
                     others.not_another_address(spot),
+                    others.node_is_on(spot),
                     no_address_opens(spot),
+                    is_steady(seen, spot),
                     from_outside(spot),
                 ]),
                 at_most: Standing::Confirmed,
@@ -143,14 +149,60 @@ fn same_failure(
     paths
 }
 
-/// All addresses of the name behave alike. One address of several is likely its own box, or a record that should go.
+/// All addresses of the name behave alike. One address of several is likely its own box, or a record that should go; where all
+/// of IPv4 opens and IPv6 does not, no port is closed: the IPv6 address is the fault.
 fn no_address_opens(spot: &Spot<'_>) -> Claim {
-    if spot.observations().iter().any(|(_, it)| it.tcp.done().is_some()) {
-        Claim::undecidable()
+    let observations = spot.observations();
+    let Some((round, open)) = observations.iter().find(|(_, it)| it.tcp.done().is_some()) else {
+        return Claim::given();
+    };
+    let by_family =
+        observations.iter().all(|(_, it)| it.address.is_ipv6() != it.tcp.done().is_some());
+    if by_family {
+        Claim::fails(spot.reference(*round, Some(open.address.ip()), "TCP opens over IPv4"))
     } else {
-        Claim::given()
+        Claim::undecidable()
     }
 }
+
+/// What failed before and worked in between is no rule and no stopped service.
+fn is_steady(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
+    match came_and_went(seen, spot, |it| it.tcp.failed().is_some()) {
+        Claim::Holds(seen) => Claim::Unknown { seen, needs: Vec::new() },
+        Claim::Fails(_) | Claim::Unknown { .. } => Claim::given(),
+    }
+}
+
+/// The path failed in this way before, and did not at some later time: so it comes and goes. One earlier look is no history.
+pub(super) fn came_and_went(
+    seen: &Seen<'_>,
+    spot: &Spot<'_>,
+    is_failure: fn(&Observation) -> bool,
+) -> Claim {
+    let looks = seen.evidence.history.iter().filter(|it| it.path == *spot.path);
+    let mut failed: Option<EvidenceRef> = None;
+    // Oldest first.
+    for past in looks.filter(|it| it.look == Look::OPTIONS) {
+        let Some(observation) = past.sight.observations.first() else { continue };
+        let address = Some(observation.address.ip());
+        let has_failed = past.sight.observations.iter().any(is_failure);
+        match &failed {
+            None if has_failed => {
+                failed = Some(spot.reference(0, address, "it failed in this way before"));
+            }
+            Some(before) if !has_failed => {
+                let between = spot.reference(0, address, "it worked in between");
+                return Claim::Holds(vec![before.clone(), between]);
+            }
+            Some(_) | None => {}
+        }
+    }
+    let need = Need::AskAgain { path: spot.path.clone(), look: Look::OPTIONS, after: LATER };
+    Claim::Unknown { seen: failed.into_iter().collect(), needs: vec![need] }
+}
+
+/// Long enough for something that comes and goes within hours.
+const LATER: Duration = Duration::from_hours(1);
 
 /// What the other paths to a front came to. Each path asks for it, so it is found once; of those that would do, the first two are
 /// enough for any path to find one that is not itself.
@@ -163,6 +215,10 @@ struct Others<'a, 'e> {
     looked_443: Vec<&'a Spot<'e>>,
     /// It opens there, or is refused where that tells as much.
     let_through: Vec<(&'a Spot<'e>, EvidenceRef)>,
+    /// The first paths to each client access server that let somebody through.
+    nodes: BTreeMap<&'e EndpointName, Vec<(&'a Spot<'e>, EvidenceRef)>>,
+    /// A refusal tells by itself that the machine is there.
+    is_refusal: bool,
     /// Paths from outside or the DMZ to a published name that open, with what it resolves to. All of them.
     outer: Vec<(&'a Spot<'e>, Vec<IpAddr>)>,
 }
@@ -176,7 +232,18 @@ impl<'a, 'e> Others<'a, 'e> {
             |it: &&Spot<'_>| it.observations().iter().any(|(_, it)| it.tcp.done().is_some());
         let at_443 = || looked().filter(|it| it.endpoint.port == 443);
         let outer = seen.with_role(Role::External).filter(|it| it.vantage.zone <= Zone::Dmz);
+        let mut nodes: BTreeMap<&EndpointName, Vec<_>> = BTreeMap::new();
+        for node in seen.with_role(Role::Cas) {
+            let known = nodes.entry(&node.endpoint.name).or_default();
+            if known.len() < ENOUGH
+                && let Some(reference) = lets_through(node, also_when_refused)
+            {
+                known.push((node, reference));
+            }
+        }
         Self {
+            nodes,
+            is_refusal: also_when_refused,
             looked: looked().take(ENOUGH).collect(),
             open: looked().filter(opens).take(ENOUGH).collect(),
             looked_443: at_443().take(ENOUGH).collect(),
@@ -209,6 +276,18 @@ impl<'a, 'e> Others<'a, 'e> {
         }
     }
 
+    /// One node that nobody reaches may be switched off, whoever gets through to another.
+    fn node_is_on(&self, outer: &Spot<'_>) -> Claim {
+        if outer.endpoint.role != Role::Cas || self.is_refusal {
+            return Claim::given();
+        }
+        let others = self.nodes.get(&outer.endpoint.name).map(Vec::as_slice).unwrap_or_default();
+        match others.iter().find(|(it, _)| it.path != outer.path) {
+            Some((_, reference)) => Claim::holds(reference.clone()),
+            None => Claim::undecidable(),
+        }
+    }
+
     /// Others looked and nobody got through: the machine may be switched off, and no firewall is accused. Nobody else having
     /// looked leaves it likely.
     fn somebody_may_get_through(&self, outer: &Spot<'_>) -> Claim {
@@ -228,12 +307,19 @@ impl<'a, 'e> Others<'a, 'e> {
                 && it.path != outer.path
                 && addresses.iter().all(|address| !mine.contains(address))
         };
-        match self.outer.iter().find(is_other) {
-            Some(_) => Claim::unknown(Need::Declared {
-                what: "published_on: the addresses the name is published on",
-            }),
-            None => Claim::given(),
+        let Some((_, addresses)) = self.outer.iter().find(is_other) else {
+            return Claim::given();
+        };
+        let what = "published_on: the addresses the name is published on";
+        let mut needs = vec![Need::Declared { what }];
+        // Whether this vantage is served there tells a filter at home from a record that should go.
+        let met =
+            |address: &IpAddr| outer.elsewhere().iter().any(|(_, it)| it.address.ip() == *address);
+        if let Some(address) = addresses.iter().copied().find(|it| !met(it)) {
+            let path = outer.path.clone();
+            needs.push(Need::Dial { path, address, look: Look::OPTIONS });
         }
+        Claim::Unknown { seen: Vec::new(), needs }
     }
 }
 

@@ -10,6 +10,8 @@
 //!
 //! ## What it is not
 //! - `proxy_url_not_published`: there `GET` is refused as well.
+//! - `cdn_waf_challenge`, `ssl_offload_vdir_requires_ssl`, `proxy_injects_invalid_header`: there `GET` fails as well.
+//! - `proxy_rewrites_versions`: there the headers are only shorter.
 //! - A wrong handler on the server: there the CAS itself answers so.
 //!
 //! ## What to do
@@ -17,9 +19,10 @@
 
 use parallax_model::{Answer, FaultId, Look, Purpose, Role, Standing, TextPlace};
 
+use super::preauth;
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
-use crate::claims::{unanswered, works_further_in};
+use crate::claims::{is_active_sync_path, unanswered, works_further_in};
 use crate::condition::{self, Stage};
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
 use crate::logon;
@@ -83,6 +86,10 @@ fn get_is_challenged(spot: &Spot<'_>) -> Claim {
 
 /// The other face: the challenge passes, and the accepted `OPTIONS` comes back without its headers, outside only.
 fn strips_headers(seen: &Seen<'_>, spot: &Spot<'_>) -> Option<Case> {
+    // Another path than that of ActiveSync has no such headers to lose.
+    if !is_active_sync_path(spot.endpoint) {
+        return None;
+    }
     let (account, bare) = seen
         .accounts(Purpose::Subject)
         .chain(seen.accounts(Purpose::Witness))
@@ -129,5 +136,7 @@ fn strips_headers(seen: &Seen<'_>, spot: &Spot<'_>) -> Option<Case> {
 }
 
 fn is_stripped(answer: &Answer) -> bool {
-    answer.status == 200 && !answer.headers.has("MS-ASProtocolVersions")
+    answer.status == 200
+        && !answer.headers.has("MS-ASProtocolVersions")
+        && preauth::gate(answer).is_none()
 }

@@ -10,42 +10,29 @@
 //! ## What it is not
 //! - `proxy_strips_or_answers_options`: there `GET` is challenged.
 //! - A device that answers only anonymous requests with 403: then the credential of nobody gets 401.
-//! - Pre-authentication: the redirect leads to a logon page, and every path is guarded.
+//! - Pre-authentication (`fba_intercepts_eas` and the products beside it): the redirect leads to a logon page.
+//! - `mdm_gateway_block`: a gateway for managed devices answers along the path.
+//! - `ssl_offload_vdir_requires_ssl`, `cdn_waf_challenge`: there the refusal says whose it is and why.
+//! - `host_header_not_preserved`: there no path of the name is served.
 //! - A virtual directory that is missing on the server: there the CAS answers the same.
 //!
 //! ## What to do
 //! See the text.
 
-use std::collections::BTreeMap;
+use parallax_model::{Answer, FaultId, Generation, Look, Role, Standing, TextPlace};
 
-use parallax_model::{
-    Answer, EndpointName, FaultId, Generation, Look, Need, Role, Standing, TextPlace,
-};
-
+use super::fronts::{is_challenge_page, said_without_tls, wants_tls, without_tls};
+use super::preauth;
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
 use crate::claims::{unanswered, works_further_in};
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
+use crate::recognise::holds;
 use crate::responder;
 use crate::seen::{Met, Seen, Spot};
 use crate::texts::pages;
 use crate::words;
-
-/// Parts of a `Location` that lead to somebody's logon page rather than to a portal.
-const LOGON_PAGES: [&str; 11] = [
-    "/owa/auth/",
-    "cookieauth.dll",
-    "/adfs/ls",
-    "login.microsoftonline.com",
-    "/my.policy",
-    "/vpn/",
-    "/cgi/",
-    "/internalsite/",
-    "reason=",
-    "/logon",
-    "/signin",
-];
 
 pub(crate) const FAULT: Fault = Fault {
     id: FaultId("proxy_url_not_published"),
@@ -60,12 +47,8 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
-    let mut told = Told::new();
-    for spot in seen.with_role(Role::External) {
-        if let Some(found) = spot.answer(&Look::IMPOSSIBLE_USER) {
-            told.entry(&spot.endpoint.name).or_insert(found);
-        }
-    }
+    let told = preauth::told(seen);
+    let plain = without_tls(seen);
     seen.with_role(Role::External)
         .filter(|spot| responder::generation(seen, spot.endpoint) != Some(Generation::Online))
         .map(|spot| {
@@ -76,8 +59,12 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
                     refused(spot, &Look::OPTIONS),
                     refused(spot, &Look::GET),
                     another_path_is_served(spot),
+                    is_not_about_tls(&plain, spot),
                 ]),
-                firmer: all([works_further_in(seen, spot), also_with_a_credential(&told, spot)]),
+                firmer: all([
+                    works_further_in(seen, spot),
+                    preauth::nobody_is(&told, spot, is_refusal),
+                ]),
                 at_most: if is_redirect(spot) { Standing::Likely } else { Standing::Confirmed },
                 role: Role::External,
                 explains: Explains::path(spot.path, &[Stage::Anonymous, Stage::Logon]),
@@ -92,11 +79,24 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
 
 fn is_refusal(answer: &Answer) -> bool {
     let is_closed = matches!(answer.status, 403 | 404);
-    let location = answer.headers.first("Location").unwrap_or_default().to_ascii_lowercase();
+    let location = answer.headers.first("Location").unwrap_or_default();
     let is_portal = matches!(answer.status, 301 | 302 | 303 | 307 | 308)
-        && !location.contains("microsoft-server-activesync")
-        && !LOGON_PAGES.iter().any(|it| location.contains(it));
-    (is_closed || is_portal) && !answer.headers.has("X-FEServer")
+        && !holds(location, "microsoft-server-activesync")
+        && !preauth::is_logon_address(location);
+    (is_closed || is_portal)
+        && !answer.headers.has("X-FEServer")
+        && !wants_tls(answer)
+        && !is_challenge_page(answer)
+        && preauth::gate(answer).is_none()
+}
+
+/// Exchange says the same where it is asked without TLS: then it is the server's own refusal.
+fn is_not_about_tls(plain: &[(Met<'_>, &Answer)], spot: &Spot<'_>) -> Claim {
+    let answer = spot.answer(&Look::OPTIONS).map(|(_, it)| it);
+    match answer.and_then(|it| said_without_tls(plain, it)) {
+        Some(met) => Claim::fails(met.reference()),
+        None => Claim::given(),
+    }
 }
 
 fn is_redirect(spot: &Spot<'_>) -> bool {
@@ -105,7 +105,9 @@ fn is_redirect(spot: &Spot<'_>) -> bool {
 
 fn refused(spot: &Spot<'_>, look: &Look) -> Claim {
     match spot.answer(look) {
-        Some((met, answer)) if is_refusal(answer) => Claim::holds(met.reference()),
+        Some((met, answer)) if is_refusal(answer) && !preauth::is_behind_mobile_gateway(spot) => {
+            Claim::holds(met.reference())
+        }
         Some((met, _)) => Claim::fails(met.reference()),
         None => unanswered(spot, look),
     }
@@ -126,17 +128,4 @@ fn is_served(owa: &Answer, spot: &Spot<'_>) -> bool {
         .and_then(|(_, it)| it.headers.first("Location"))
         .is_some_and(|it| owa.headers.first("Location") == Some(it));
     matches!(owa.status, 200 | 301 | 302 | 307 | 401 | 440) && !same_redirect
-}
-
-/// What a user name that cannot exist was told, by endpoint.
-type Told<'e> = BTreeMap<&'e EndpointName, (Met<'e>, &'e Answer)>;
-
-/// A user name that cannot exist is refused in the same way: it is the path that is closed, not the anonymous request. It
-/// is asked once per endpoint, so what one vantage was told counts for all of them.
-fn also_with_a_credential(told: &Told<'_>, spot: &Spot<'_>) -> Claim {
-    match told.get(&spot.endpoint.name) {
-        Some((met, answer)) if is_refusal(answer) => Claim::holds(met.reference()),
-        Some((met, _)) => Claim::fails(met.reference()),
-        None => Claim::unknown(Need::Look { path: spot.path.clone(), look: Look::IMPOSSIBLE_USER }),
-    }
 }

@@ -13,14 +13,16 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{FaultId, Standing, TextPlace};
+use std::time::SystemTime;
 
-use crate::causes::{at, places};
-use crate::claim::{Claim, all, any};
+use parallax_model::{Certificate, FaultId, Observation, TextPlace};
+
+use crate::claim::{Claim, all};
 use crate::claims::is_meant_address;
 use crate::condition::{self, Stage};
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
+use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::sign::along;
 use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -36,47 +38,27 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
-    seen.fronts()
-        .filter(|spot| spot.endpoint.is_https)
-        .map(|spot| Case {
-            must: all([is_out_of_date(seen, spot), is_meant_address(spot)]),
-            firmer: Claim::given(),
-            at_most: Standing::Confirmed,
-            role: spot.endpoint.role,
-            explains: Explains::path(spot.path, &[Stage::Tls]),
-            places: places([at(spot), vec![(TextPlace::Seen, seen_words(seen, spot))]]),
-        })
-        .collect()
+    let now = seen.evidence.now;
+    along(
+        seen.fronts().filter(|spot| spot.endpoint.is_https),
+        |spot| spot.tls_sign(|it| out_of_date(it, now).is_some()),
+        |spot, shown| case(spot, now, shown),
+    )
 }
 
-fn seen_words(seen: &Seen<'_>, spot: &Spot<'_>) -> String {
-    let leaf =
-        spot.observations().iter().copied().find_map(|(_, it)| it.transport.tls()?.chain.first());
-    leaf.map(|it| condition::dates(it, seen.evidence.now)).unwrap_or_default()
+/// The leaf, where its dates do not hold.
+fn out_of_date(observation: &Observation, now: SystemTime) -> Option<&Certificate> {
+    observation.transport.tls()?.chain.first().filter(|it| !it.is_valid_at(now))
 }
 
-fn is_out_of_date(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
-    let claims: Vec<Claim> = spot
+fn case(spot: &Spot<'_>, now: SystemTime, shown: Claim) -> Case {
+    let found = spot
         .observations()
         .iter()
-        .copied()
-        .filter_map(|(round, it)| {
-            let leaf = it.transport.tls()?.chain.first()?;
-            let address = Some(it.address.ip());
-            Some(if leaf.is_valid_at(seen.evidence.now) {
-                Claim::fails(spot.reference(
-                    round,
-                    address,
-                    format!("valid until {}", crate::calendar::date(leaf.not_after)),
-                ))
-            } else {
-                Claim::holds(spot.reference(
-                    round,
-                    address,
-                    condition::dates(leaf, seen.evidence.now),
-                ))
-            })
-        })
-        .collect();
-    if claims.is_empty() { Claim::undecidable() } else { any(claims) }
+        .find_map(|(round, it)| Some((*round, it.address.ip(), out_of_date(it, now)?)));
+    let Some((round, address, leaf)) = found else { return Case::new(spot, shown, &[]) };
+    let dates = condition::dates(leaf, now);
+    let evidence = Claim::holds(spot.reference(round, Some(address), dates.clone()));
+    Case::new(spot, all([shown, evidence, is_meant_address(spot)]), &[Stage::Tls])
+        .with(TextPlace::Seen, dates)
 }

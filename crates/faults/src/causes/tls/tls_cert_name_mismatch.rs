@@ -8,19 +8,23 @@
 //!
 //! ## What it is not
 //! - A node dialled by its own name inside: no phone does that.
-//! - A stale record that leads to somebody else's server: then the address is not a declared one.
+//! - A record that leads to somebody else's server: then the address is not a declared one, or outside it is another one
+//!   whose leaf fits.
 //!
 //! ## What to do
 //! See the text.
 
-use parallax_model::{FaultId, Role, Standing, TextPlace};
+use std::collections::BTreeMap;
 
-use crate::causes::{at, places};
-use crate::claim::{Claim, all, any};
+use parallax_model::{EndpointName, FaultId, Need, Observation, Role, TextPlace, Zone};
+
+use super::handshakes::{Session, sessions};
+use crate::claim::{Claim, all};
 use crate::claims::is_meant_address;
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
+use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::sign::along;
 use crate::texts::pages;
 use crate::words;
 
@@ -37,46 +41,51 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
+    let fitting = fitting_outside(seen);
+    along(
+        seen.with_role(Role::External).filter(|spot| spot.endpoint.is_https),
+        |spot| spot.tls_sign(lacks_the_name),
+        |spot, shown| case(&fitting, spot, shown),
+    )
+}
+
+fn lacks_the_name(observation: &Observation) -> bool {
+    observation.transport.tls().is_some_and(|it| !it.name_matches)
+}
+
+/// By endpoint: what clients outside are shown, where it fits.
+type Fitting<'a, 'e> = BTreeMap<&'a EndpointName, Session<'a, 'e>>;
+
+fn fitting_outside<'a, 'e>(seen: &'a Seen<'e>) -> Fitting<'a, 'e> {
     seen.with_role(Role::External)
-        .filter(|spot| spot.endpoint.is_https)
-        .map(|spot| Case {
-            must: all([lacks_the_name(spot), is_meant_address(spot)]),
-            firmer: Claim::given(),
-            at_most: Standing::Confirmed,
-            role: Role::External,
-            explains: Explains::path(spot.path, &[Stage::Tls]),
-            places: places([
-                at(spot),
-                vec![
-                    (TextPlace::Seen, names(spot)),
-                    (TextPlace::Expected, spot.endpoint.host.clone()),
-                ],
-            ]),
-        })
+        .filter(|spot| spot.vantage.zone <= Zone::Dmz)
+        .flat_map(sessions)
+        .filter(|it| it.tls.name_matches)
+        .map(|it| (&it.spot.endpoint.name, it))
         .collect()
 }
 
-fn names(spot: &Spot<'_>) -> String {
-    spot.observations()
-        .iter()
-        .copied()
-        .find_map(|(_, it)| it.transport.tls()?.chain.first())
-        .map(|leaf| words::shortened(&leaf.names.join(", ")))
-        .unwrap_or_default()
+fn case(fitting: &Fitting<'_, '_>, spot: &Spot<'_>, shown: Claim) -> Case {
+    let found = sessions(spot).find(|it| !it.tls.name_matches);
+    let leaf = found.and_then(|it| it.tls.chain.first());
+    let names = leaf.map(|it| words::shortened(&it.names.join(", "))).unwrap_or_default();
+    let is_its_box = found.map_or_else(Claim::given, |it| is_box_of_the_name(fitting, &it));
+    Case::new(spot, all([shown, is_meant_address(spot), is_its_box]), &[Stage::Tls])
+        .with(TextPlace::Seen, names)
+        .with(TextPlace::Expected, spot.endpoint.host.clone())
 }
 
-fn lacks_the_name(spot: &Spot<'_>) -> Claim {
-    let claims: Vec<Claim> = spot
-        .observations()
-        .iter()
-        .copied()
-        .filter_map(|(round, it)| {
-            let tls = it.transport.tls()?;
-            let names = words::shortened(&tls.chain.first()?.names.join(", "));
-            let reference =
-                spot.reference(round, Some(it.address.ip()), format!("certificate for {names}"));
-            Some(if tls.name_matches { Claim::fails(reference) } else { Claim::holds(reference) })
-        })
-        .collect();
-    if claims.is_empty() { Claim::undecidable() } else { any(claims) }
+/// Outside the name leads to another address, and there the leaf fits: inside it may lead to a box that was never meant.
+fn is_box_of_the_name(fitting: &Fitting<'_, '_>, here: &Session<'_, '_>) -> Claim {
+    match fitting.get(&here.spot.endpoint.name) {
+        Some(outer) if here.spot.vantage.zone > Zone::Dmz && outer.address != here.address => {
+            Claim::Unknown {
+                seen: vec![outer.leaf_reference()],
+                needs: vec![Need::Declared {
+                    what: "published_on: the addresses the name is published on",
+                }],
+            }
+        }
+        Some(_) | None => Claim::given(),
+    }
 }

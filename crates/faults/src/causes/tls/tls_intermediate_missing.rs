@@ -8,19 +8,23 @@
 //! that another hop sends, as an intermediate of a public root.
 //!
 //! ## What it is not
-//! - A private or self-signed certificate: then no complete public chain with that issuer exists.
+//! - A private or self-signed certificate: then no complete public chain with that issuer exists; where some agent's own store
+//!   accepts the leaf as it was sent, its issuer is a root.
 //!
 //! ## What to do
 //! See the text.
 
-use parallax_model::{ChainJudgement, ChainProblem, FaultId, Role, Standing, TextPlace, TlsFacts};
+use parallax_model::{
+    ChainJudgement, ChainProblem, FaultId, Observation, Role, TextPlace, TlsFacts,
+};
 
-use crate::causes::{at, places};
-use crate::claim::{Claim, all, any};
+use super::handshakes::{Chains, Session, sessions};
+use crate::claim::{Claim, all};
 use crate::claims::is_meant_address;
 use crate::condition::Stage;
-use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
+use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::seen::{Seen, Spot};
+use crate::sign::along;
 use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -36,81 +40,49 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
-    seen.with_role(Role::External)
-        .filter(|spot| spot.endpoint.is_https)
-        .map(|spot| Case {
-            must: all([is_leaf_alone(spot), is_meant_address(spot)]),
-            firmer: issuer_is_public(seen, spot),
-            at_most: Standing::Confirmed,
-            role: Role::External,
-            explains: Explains::path(spot.path, &[Stage::Tls]),
-            places: places([
-                at(spot),
-                vec![(TextPlace::Seen, "1".to_owned()), (TextPlace::Expected, "2".to_owned())],
-                complete_elsewhere(seen, spot)
-                    .map(|it| {
-                        vec![(
-                            TextPlace::Elsewhere,
-                            format!("{} ({})", it.endpoint.name, it.vantage.name),
-                        )]
-                    })
-                    .unwrap_or_default(),
-            ]),
-        })
-        .collect()
+    let chains = Chains::of(seen);
+    along(
+        seen.with_role(Role::External).filter(|spot| spot.endpoint.is_https),
+        |spot| spot.tls_sign(is_leaf_alone),
+        |spot, shown| case(&chains, spot, shown),
+    )
 }
 
-fn sessions<'e>(spot: &Spot<'e>) -> impl Iterator<Item = (u32, std::net::IpAddr, &'e TlsFacts)> {
-    spot.observations()
-        .iter()
-        .copied()
-        .filter_map(|(round, it)| Some((round, it.address.ip(), it.transport.tls()?)))
+fn is_leaf_alone(observation: &Observation) -> bool {
+    observation.transport.tls().is_some_and(is_alone)
 }
 
 fn is_alone(tls: &TlsFacts) -> bool {
     tls.chain.len() == 1
-        && !tls.chain[0].is_self_issued()
+        && tls.chain.first().is_some_and(|it| !it.is_self_issued())
         && tls.trust.public == ChainJudgement::Untrusted(ChainProblem::UnknownIssuer)
         && tls.trust.endpoint != ChainJudgement::Trusted
 }
 
-fn is_leaf_alone(spot: &Spot<'_>) -> Claim {
-    let claims: Vec<Claim> = sessions(spot)
-        .map(|(round, address, tls)| {
-            let reference = spot.reference(
-                round,
-                Some(address),
-                format!("certificates sent: {}", tls.chain.len()),
-            );
-            if is_alone(tls) { Claim::holds(reference) } else { Claim::fails(reference) }
-        })
-        .collect();
-    if claims.is_empty() { Claim::undecidable() } else { any(claims) }
+fn case(chains: &Chains<'_, '_>, spot: &Spot<'_>, shown: Claim) -> Case {
+    let Some(session) = sessions(spot).find(|it| is_alone(it.tls)) else {
+        return Case::new(spot, shown, &[]);
+    };
+    let sent = Claim::holds(session.reference("certificates sent: 1"));
+    let complete = chains.public_issuer_of(session.tls);
+    let at = complete.map(|it| format!("{} ({})", it.spot.endpoint.name, it.spot.vantage.name));
+    let must = [shown, sent, is_meant_address(spot), is_no_root(chains, &session)];
+    Case::new(spot, all(must), &[Stage::Tls])
+        .firmer(complete.map_or_else(Claim::undecidable, |it| {
+            let sent = it.tls.chain.len();
+            Claim::holds(it.reference(format!("certificates sent: {sent}, trusted")))
+        }))
+        .with(TextPlace::Seen, "1")
+        .with(TextPlace::Expected, "2")
+        .with(TextPlace::Elsewhere, at.unwrap_or_default())
 }
 
-fn complete_elsewhere<'a, 'e>(seen: &'a Seen<'e>, spot: &Spot<'e>) -> Option<&'a Spot<'e>> {
-    let issuer = sessions(spot)
-        .find(|(_, _, tls)| is_alone(tls))
-        .map(|(_, _, tls)| tls.chain[0].issuer.clone())?;
-    seen.fronts().find(|it| {
-        sessions(it).any(|(_, _, tls)| {
-            tls.trust.public == ChainJudgement::Trusted
-                && tls.chain.iter().skip(1).any(|link| link.subject == issuer)
-        })
-    })
-}
-
-fn issuer_is_public(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
-    match complete_elsewhere(seen, spot) {
-        Some(other) => sessions(other)
-            .find(|(_, _, tls)| tls.trust.public == ChainJudgement::Trusted)
-            .map_or_else(Claim::undecidable, |(round, address, tls)| {
-                Claim::holds(other.reference(
-                    round,
-                    Some(address),
-                    format!("certificates sent: {}, trusted", tls.chain.len()),
-                ))
-            }),
-        None => Claim::undecidable(),
+/// The issuer is no root of a private authority: then nothing would be missing.
+fn is_no_root(chains: &Chains<'_, '_>, here: &Session<'_, '_>) -> Claim {
+    match (chains.public_issuer_of(here.tls), chains.stored(here.tls)) {
+        (None, Some(accepting)) => {
+            Claim::fails(accepting.reference("its own store accepts the chain as sent"))
+        }
+        (_, _) => Claim::given(),
     }
 }

@@ -28,6 +28,24 @@ fn the_seed_in_japanese() {
     expect_file!["../golden/seed.ja.txt"].assert_eq(&page(Language::Ja));
 }
 
+/// What is set aside, who answers, what is only a warning, and what nobody sees from here.
+#[test]
+fn what_stands_around_a_verdict() {
+    for (language, golden) in [
+        (Language::En, expect_file!["../golden/around.en.txt"]),
+        (Language::Ja, expect_file!["../golden/around.ja.txt"]),
+    ] {
+        let shown = |diagnosis: &pb::Diagnosis| {
+            diagnosis_page(diagnosis, Afterwards::Kept, words(language), PLAIN)
+        };
+        let mut diagnosis = seed::undetermined(language);
+        golden.assert_eq(&shown(&diagnosis));
+        // Where a cause is named, a list of causes that nobody sees would only distract from it.
+        diagnosis.verdict = seed::diagnosis(language).verdict;
+        assert!(!shown(&diagnosis).contains("idle_timeout_too_short"));
+    }
+}
+
 /// Freezes the JSON of the API's message: names, enums as words, int32 counters, defaults written out.
 #[test]
 fn the_seed_as_json() {

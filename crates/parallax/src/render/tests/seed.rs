@@ -176,6 +176,7 @@ fn finding(title: String) -> pb::Finding {
             },
         ],
         needs: Vec::new(),
+        severity: "failure".to_owned(),
         places: places().iter().map(|(place, it)| (place.word().to_owned(), it.clone())).collect(),
     }
 }
@@ -279,7 +280,7 @@ pub(super) fn diagnosis(language: Language) -> pb::Diagnosis {
         first_difference: Some(difference()),
         matrix: matrix(),
         excluded: Vec::new(),
-        recognised: Vec::new(),
+        recognised: recognised(),
         not_visible: Vec::new(),
         notes: Vec::new(),
         gaps: vec![need((
@@ -305,6 +306,97 @@ pub(super) fn diagnosis(language: Language) -> pb::Diagnosis {
         state_reason: String::new(),
         time_limit: Some(pbjson_types::Duration { seconds: 300, nanos: 0 }),
         anonymous_only: false,
+    }
+}
+
+fn recognised() -> Vec<pb::Recognised> {
+    let it =
+        |path: pb::Path, what: &str, by: &str, address: &str, asked: pb::Look| pb::Recognised {
+            by: vec![seen(2, path.clone(), address, asked, by)],
+            path: Some(path),
+            kind: "server".to_owned(),
+            what: what.to_owned(),
+        };
+    vec![
+        it(
+            path("be", "be03"),
+            "Exchange 2003 6.5.7638.1",
+            "MS-Server-ActiveSync: 6.5.7638.1",
+            "10.0.2.30",
+            logon("anna"),
+        ),
+        it(
+            path("cas", "cas1"),
+            "Exchange 2010 14.3",
+            "MS-Server-ActiveSync: 14.3",
+            "10.0.1.20",
+            logon("pilot"),
+        ),
+    ]
+}
+
+/// Nothing found: the one vantage outside sits behind a proxy of its own, the rest is well, and a certificate has a warning.
+pub(super) fn undetermined(language: Language) -> pb::Diagnosis {
+    let control = path("ext", "control");
+    let publisher = |vantage: &str| pb::Recognised {
+        path: Some(path(vantage, "published")),
+        kind: "publisher".to_owned(),
+        what: "nginx 1.22.1".to_owned(),
+        by: vec![seen(1, path(vantage, "published"), "203.0.113.7", anonymous(), "Server: nginx")],
+    };
+    let vantages = ["a", "b", "c", "d", "e"];
+    let recognised = vantages.map(publisher).into_iter();
+    let egress = pb::Recognised {
+        path: Some(control.clone()),
+        kind: "egress".to_owned(),
+        what: "squid 5.7".to_owned(),
+        by: vec![seen(
+            1,
+            control.clone(),
+            "198.51.100.9",
+            anonymous(),
+            "Via: 1.1 proxy (squid/5.7)",
+        )],
+    };
+    let warned = "probe_timeout_too_short";
+    let beyond = "idle_timeout_too_short";
+    pb::Diagnosis {
+        verdict: Some(pb::Verdict {
+            fault: "undetermined".to_owned(),
+            title: title("undetermined", language),
+            ..pb::Verdict::default()
+        }),
+        findings: vec![pb::Finding {
+            fault: warned.to_owned(),
+            standing: "likely".to_owned(),
+            latent: true,
+            title: title(warned, language),
+            evidence: vec![seen(
+                1,
+                path("cas", "cas1"),
+                "10.0.1.20",
+                anonymous(),
+                "no answer in 10 s",
+            )],
+            severity: "warning".to_owned(),
+            ..pb::Finding::default()
+        }],
+        ruled_out: Vec::new(),
+        open: Vec::new(),
+        unexplained: Vec::new(),
+        first_difference: None,
+        matrix: Vec::new(),
+        excluded: vec![pb::ExcludedVantage {
+            vantage: "ext".to_owned(),
+            by: vec![seen(1, control, "198.51.100.9", anonymous(), "407")],
+        }],
+        recognised: recognised.chain([egress]).collect(),
+        not_visible: vec![pb::NotVisible {
+            fault: beyond.to_owned(),
+            title: "Idle connections are cut".to_owned(),
+        }],
+        text: None,
+        ..diagnosis(language)
     }
 }
 

@@ -1,0 +1,44 @@
+//! What faults on the way from the client access servers to a back end share: whose mailboxes lie behind it, and what the front
+//! says to them.
+
+use parallax_model::{Account, Endpoint, Look, Place, Purpose, Role};
+
+use crate::claim::Claim;
+use crate::claims::{Logons, Spelling};
+use crate::logon;
+use crate::responder;
+use crate::seen::{Seen, Spot};
+
+/// Subjects whose mailbox is of the back end's generation.
+pub(in crate::causes) fn users<'e>(
+    seen: &Seen<'e>,
+    endpoint: &Endpoint,
+) -> impl Iterator<Item = &'e Account> {
+    let generation = responder::generation(seen, endpoint);
+    seen.accounts(Purpose::Subject)
+        .filter(move |it| generation.is_some() && it.mailbox == generation)
+}
+
+/// The front knows the user and gets no further: a server error. A logon that passes speaks against any trouble behind; a
+/// refusal may have reasons of its own.
+pub(in crate::causes) fn front_fails(seen: &Seen<'_>, account: &Account) -> Claim {
+    let Some(account) = seen.evidence.accounts.iter().find(|it| it.id == account.id) else {
+        return Claim::undecidable();
+    };
+    let direct: Vec<&Spot<'_>> =
+        seen.with_role(Role::Cas).filter(|it| it.answer(&Look::OPTIONS).is_some()).collect();
+    let spots = if direct.is_empty() { seen.with_role(Role::External).collect() } else { direct };
+    let passed = spots.iter().find_map(|spot| {
+        let logons = spot.logons(&account.id);
+        logons.into_iter().find(|met| met.answer().is_some_and(logon::is_active_sync))
+    });
+    if let Some(met) = passed {
+        return Claim::fails(met.reference());
+    }
+    let spelling = Spelling::Qualified;
+    let logons = Logons { seen, account, spelling, place: Place::ActiveSync, spots };
+    match logons.answered(|answer| matches!(answer.status, 500 | 503)) {
+        Claim::Fails(seen) => Claim::Unknown { seen, needs: Vec::new() },
+        claim @ (Claim::Holds(_) | Claim::Unknown { .. }) => claim,
+    }
+}
