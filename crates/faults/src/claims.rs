@@ -1,10 +1,11 @@
 //! The claims that several faults share, each a question to the evidence with three possible answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use parallax_model::{
     Account, Answer, Endpoint, Generation, Look, NameForm, Need, Place, Role, Scheme, UserName,
-    Zone,
+    VantageName, Zone,
 };
 
 use crate::claim::Claim;
@@ -157,6 +158,17 @@ pub(crate) fn boxes_between(spot: &Spot<'_>) -> u8 {
 /// Whether the anonymous question was answered at all.
 pub(crate) fn is_answering(spot: &Spot<'_>) -> bool {
     spot.answer(&Look::OPTIONS).is_some()
+}
+
+/// Vantages that have a control and did not tell what it came to: what does not answer there may be their own lack.
+pub(crate) fn not_vouched_for<'e>(seen: &Seen<'e>) -> BTreeSet<&'e VantageName> {
+    let controls = || seen.with_role(Role::Control);
+    let mut found: BTreeSet<_> =
+        controls().filter(|it| !it.is_seen()).map(|it| &it.vantage.name).collect();
+    for heard in controls().filter(|it| it.is_seen()) {
+        found.remove(&heard.vantage.name);
+    }
+    found
 }
 
 /// Whether a secret may go along this path.

@@ -6,6 +6,7 @@
 //! INVARIANT: a silent path, and a path our own tools cannot see through, has no mark and is not healthy either.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use parallax_model::{
     Answer, ChainJudgement, DnsFailure, Endpoint, EvidenceRef, Generation, Look, Outcome,
@@ -43,12 +44,19 @@ pub(crate) struct Marks {
     pub(crate) all: Vec<Mark>,
     /// Places in `all`; with many paths nobody looks through all of it for one.
     by_path: BTreeMap<PathId, Vec<usize>>,
+    /// Paths that are judged, with the further ones that show the same: what explains a mark of the one explains it for all.
+    alike: BTreeMap<PathId, Rc<[PathId]>>,
 }
 
 impl Marks {
     /// Places of the marks of one path.
     pub(crate) fn places(&self, path: &PathId) -> &[usize] {
         self.by_path.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Further paths that show what this one shows.
+    pub(crate) fn alike(&self, path: &PathId) -> &[PathId] {
+        self.alike.get(path).map_or(&[], |it| it)
     }
 
     /// Marks of one path.
@@ -60,7 +68,8 @@ impl Marks {
 /// Looks for everything that is not as on a healthy path.
 pub(crate) fn marks(seen: &Seen<'_>) -> Marks {
     let mut found = Vec::new();
-    for spot in seen.paths.iter().filter(|it| it.endpoint.role != Role::Control && it.is_seen()) {
+    let every = seen.every();
+    for spot in every.iter().filter(|it| it.endpoint.role != Role::Control && it.is_seen()) {
         if !is_out_of_reach(seen, spot) {
             mark_path(seen, spot, &mut found);
         }
@@ -69,7 +78,18 @@ pub(crate) fn marks(seen: &Seen<'_>) -> Marks {
     for (place, mark) in found.iter().enumerate() {
         by_path.entry(mark.path.clone()).or_default().push(place);
     }
-    Marks { all: found, by_path }
+    Marks { alike: alike(seen), all: found, by_path }
+}
+
+fn alike(seen: &Seen<'_>) -> BTreeMap<PathId, Rc<[PathId]>> {
+    let mut by_face: BTreeMap<usize, Vec<PathId>> = BTreeMap::new();
+    for (face, path) in seen.alike() {
+        by_face.entry(face).or_default().push(path.clone());
+    }
+    let by_face: BTreeMap<usize, Rc<[PathId]>> =
+        by_face.into_iter().map(|(face, paths)| (face, paths.into())).collect();
+    let judged = seen.paths.iter().filter_map(|it| Some((it.path, by_face.get(&it.face?)?)));
+    judged.map(|(path, alike)| (path.clone(), Rc::clone(alike))).collect()
 }
 
 /// What a path amounts to.

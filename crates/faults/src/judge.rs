@@ -181,6 +181,9 @@ impl Covers {
         }
         for path in explains.paths.iter() {
             marks.places(path).iter().copied().for_each(&mut note);
+            for alike in marks.alike(path) {
+                marks.places(alike).iter().copied().for_each(&mut note);
+            }
         }
         self.last = Some(explains.clone());
     }
@@ -402,7 +405,7 @@ fn is_proven_healthy(seen: &Seen<'_>, marks: &Marks) -> bool {
     let mut published =
         seen.evidence.target.endpoints.iter().filter(|it| it.role == Role::External).peekable();
     published.peek().is_some()
-        && !seen.paths.iter().any(is_hidden)
+        && !seen.every().into_iter().any(is_hidden)
         && published.all(|endpoint| {
             seen.with_role(Role::External)
                 .filter(|spot| {

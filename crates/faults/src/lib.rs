@@ -12,6 +12,7 @@ mod claims;
 mod condition;
 mod controls;
 mod difference;
+mod face;
 mod fault;
 mod further;
 mod judge;

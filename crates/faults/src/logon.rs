@@ -36,9 +36,7 @@ pub enum LogonOutcome {
 /// Classifies one logon exchange along a path, in the light of everything else that was seen there.
 pub fn classify(evidence: &Evidence, path: &PathId, exchange: &Exchange) -> LogonOutcome {
     let seen = Seen::new(evidence);
-    seen.paths
-        .iter()
-        .find(|spot| spot.path == path)
+    seen.find(path)
         .map_or_else(|| outcome(None, exchange), |spot| outcome(Some((&seen, spot)), exchange))
 }
 
@@ -54,7 +52,7 @@ pub enum Acceptance {
 /// Whether a logon along a path was accepted, and what that is worth; `None`: it was not accepted.
 pub fn acceptance(evidence: &Evidence, path: &PathId, exchange: &Exchange) -> Option<Acceptance> {
     let seen = Seen::new(evidence);
-    let spot = seen.paths.iter().find(|spot| spot.path == path)?;
+    let spot = seen.find(path)?;
     let (id, _, _) = logon_of(exchange)?;
     let account = evidence.accounts.iter().find(|it| it.id == *id)?;
     if outcome(Some((&seen, spot)), exchange) != LogonOutcome::Accepted {
@@ -70,7 +68,7 @@ pub fn acceptance(evidence: &Evidence, path: &PathId, exchange: &Exchange) -> Op
 /// Cost of one refused logon along a path in counts of the directory: base × m.
 pub fn cost(evidence: &Evidence, path: &PathId) -> u32 {
     let seen = Seen::new(evidence);
-    let Some(spot) = seen.paths.iter().find(|spot| spot.path == path) else {
+    let Some(spot) = seen.find(path) else {
         return cost_unseen(evidence, path);
     };
     let base = spot.endpoint.logon_cost.unwrap_or_else(|| base(spot));

@@ -14,8 +14,9 @@ use crate::words;
 
 /// Every path, outermost first.
 pub(crate) fn rows(seen: &Seen<'_>, marks: &Marks) -> Vec<MatrixRow> {
-    let mut spots: Vec<&Spot<'_>> = seen.paths.iter().chain(&seen.set_aside).collect();
-    spots.sort_by_key(|it| (it.endpoint.role, it.vantage.zone, it.path));
+    let mut spots = seen.every();
+    spots.extend(&seen.set_aside);
+    spots.sort_by_key(|it| it.place());
     spots.into_iter().flat_map(|spot| rows_of(seen, spot, marks)).collect()
 }
 

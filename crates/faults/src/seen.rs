@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use parallax_model::{
-    Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, DnsSource, Endpoint,
-    EndpointName, Evidence, EvidenceRef, Exchange, ExcludedVantage, Generation, Look, NameForm,
-    Observation, Outcome, PathId, Place, Purpose, Report, Role, Sight, Vantage, VantageName, Zone,
+    Account, AccountId, Answer, Credential, DnsFacts, DnsFailure, DnsSource, Endpoint, Evidence,
+    EvidenceRef, Exchange, ExcludedVantage, Generation, Look, NameForm, Observation, Outcome,
+    PathId, Place, Purpose, Report, Role, Sight, Vantage, VantageName, Zone,
 };
 
 use crate::controls::{self, Doubtful};
+use crate::face::Faces;
 use crate::further::Further;
 use crate::{responder, words};
 
@@ -26,18 +27,31 @@ pub(crate) struct Seen<'e> {
     pub(crate) evidence: &'e Evidence,
     /// Sorted by endpoint role, then zone, then name: outermost first.
     pub(crate) paths: Vec<Spot<'e>>,
+    /// Further paths that show the same as [`ALIKE_JUDGED`] of these: what is found there holds here.
+    alike: Vec<Spot<'e>>,
     /// Paths that say nothing about the target (`controls`), in the same order.
     pub(crate) set_aside: Vec<Spot<'e>>,
     /// Vantages that fail their own control.
     doubtful: BTreeMap<&'e VantageName, Doubtful<'e>>,
-    /// What the answers along an endpoint's paths show, and from where it is to be looked at. Asked for every path by every
-    /// fault, so found once.
-    recognised: BTreeMap<&'e EndpointName, Generation>,
-    generations: BTreeMap<&'e EndpointName, Generation>,
-    /// Endpoints that open from inside or beside the back end.
-    opening_inside: BTreeSet<&'e EndpointName>,
+    /// What concerns each endpoint of the target, in its order; asked for every path by every fault, so found once.
+    endpoints: Vec<AboutEndpoint>,
     pub(crate) further: Further<'e>,
-    outermost: BTreeMap<&'e EndpointName, Zone>,
+}
+
+/// Of paths that show the same, as many are judged one by one: any path then still has others that agree with it.
+const ALIKE_JUDGED: usize = 3;
+
+/// What concerns an endpoint as a whole.
+#[derive(Clone, Copy, Default)]
+struct AboutEndpoint {
+    /// What the first path that shows it says about the server.
+    recognised: Option<Generation>,
+    /// Declared or recognised.
+    generation: Option<Generation>,
+    /// From where it is to be looked at.
+    outermost: Option<Zone>,
+    /// Whether it opens from inside or beside the back end.
+    opens_inside: bool,
 }
 
 /// One path and all its reports.
@@ -46,6 +60,8 @@ pub(crate) struct Spot<'e> {
     pub(crate) vantage: &'e Vantage,
     pub(crate) endpoint: &'e Endpoint,
     reports: Vec<(u32, &'e Report)>,
+    /// The number of its face, if it has one (see `face`).
+    pub(crate) face: Option<usize>,
     // Asked for by every fault, so found once:
     /// The latest observation of each address.
     latest: Vec<(u32, &'e Observation)>,
@@ -112,62 +128,94 @@ impl<'e> Seen<'e> {
                 Some(Spot::new(path, vantage, endpoint, reports))
             })
             .collect();
-        paths.sort_by(|a, b| {
-            (a.endpoint.role, a.vantage.zone, a.path).cmp(&(
-                b.endpoint.role,
-                b.vantage.zone,
-                b.path,
-            ))
-        });
+        paths.sort_by_key(Spot::place);
         let doubtful = controls::doubtful(&paths);
-        let (paths, set_aside): (Vec<_>, Vec<_>) =
+        let (mut paths, set_aside): (Vec<_>, Vec<_>) =
             paths.into_iter().partition(|it| controls::stands(it, doubtful.get(&it.vantage.name)));
-        let mut recognised = BTreeMap::new();
-        for spot in &paths {
-            if !recognised.contains_key(&spot.endpoint.name)
-                && let Some(generation) = responder::recognised(spot)
-            {
-                recognised.insert(&spot.endpoint.name, generation);
-            }
-        }
-        let outermost = evidence.target.endpoints.iter().filter_map(|endpoint| {
-            let zones = evidence.vantages.iter().filter(|it| endpoint.is_for(it));
-            Some((&endpoint.name, zones.map(|it| it.zone).min()?))
-        });
-        let outermost = outermost.collect();
-        let opening_inside = paths
-            .iter()
-            .filter(|it| it.vantage.zone > Zone::Dmz && it.opens())
-            .map(|it| &it.endpoint.name)
-            .collect();
-        let (generations, further) = (BTreeMap::new(), Further::default());
-        let mut seen = Self {
-            evidence,
-            paths,
-            set_aside,
-            doubtful,
-            recognised,
-            generations,
-            opening_inside,
-            further,
-            outermost,
+        let remembered: BTreeSet<&PathId> = evidence.history.iter().map(|it| &it.path).collect();
+        let mut faces = Faces::default();
+        let face = |(place, spot): (usize, &Spot<'e>)| {
+            let is_plain = spot.is_plain()
+                && !doubtful.contains_key(&spot.vantage.name)
+                && !remembered.contains(spot.path);
+            is_plain.then(|| faces.face(&paths, place)).flatten()
         };
-        let endpoints = evidence.target.endpoints.iter();
-        seen.generations = endpoints
-            .filter_map(|it| Some((&it.name, responder::find_generation(&seen, it)?)))
-            .collect();
+        let found: Vec<Option<usize>> = paths.iter().enumerate().map(face).collect();
+        let mut judged: BTreeMap<usize, usize> = BTreeMap::new();
+        for (spot, face) in paths.iter_mut().zip(found) {
+            spot.face = face;
+        }
+        let is_judged = |spot: &Spot<'_>| {
+            let count = spot.face.map(|it| judged.entry(it).or_default());
+            count.is_none_or(|count| {
+                *count += 1;
+                *count <= ALIKE_JUDGED
+            })
+        };
+        let (paths, alike): (Vec<_>, Vec<_>) = paths.into_iter().partition(is_judged);
+        let endpoints = vec![AboutEndpoint::default(); evidence.target.endpoints.len()];
+        let further = Further::default();
+        let mut seen = Self { evidence, paths, alike, set_aside, doubtful, endpoints, further };
+        for (place, endpoint) in evidence.target.endpoints.iter().enumerate() {
+            seen.learn(place, endpoint);
+        }
         seen.further = Further::of(&seen);
         seen
     }
 
+    /// Every path that counts, outermost first: those that are judged and those that show the same.
+    pub(crate) fn every(&self) -> Vec<&Spot<'e>> {
+        let mut every: Vec<&Spot<'e>> = self.paths.iter().chain(&self.alike).collect();
+        every.sort_by_key(|it| it.place());
+        every
+    }
+
+    /// The path of this name, if it counts.
+    pub(crate) fn find(&self, path: &PathId) -> Option<&Spot<'e>> {
+        self.paths.iter().chain(&self.alike).find(|it| it.path == path)
+    }
+
+    /// By face, the paths that are not judged themselves.
+    pub(crate) fn alike(&self) -> impl Iterator<Item = (usize, &'e PathId)> + '_ {
+        self.alike.iter().filter_map(|it| Some((it.face?, it.path)))
+    }
+
+    /// Finds out what concerns an endpoint as a whole.
+    fn learn(&mut self, place: usize, endpoint: &'e Endpoint) {
+        let own = || self.paths.iter().filter(|it| std::ptr::eq(it.endpoint, endpoint));
+        let vantages = self.evidence.vantages.iter().filter(|it| endpoint.is_for(it));
+        let about = AboutEndpoint {
+            recognised: own().find_map(responder::recognised),
+            generation: None,
+            outermost: vantages.map(|it| it.zone).min(),
+            opens_inside: own().any(|it| it.vantage.zone > Zone::Dmz && it.opens()),
+        };
+        if let Some(it) = self.endpoints.get_mut(place) {
+            *it = about;
+        }
+        let generation = responder::find_generation(self, endpoint);
+        if let Some(it) = self.endpoints.get_mut(place) {
+            it.generation = generation;
+        }
+    }
+
+    fn about(&self, endpoint: &Endpoint) -> AboutEndpoint {
+        let endpoints = &self.evidence.target.endpoints;
+        let place = endpoints
+            .iter()
+            .position(|it| std::ptr::eq(it, endpoint))
+            .or_else(|| endpoints.iter().position(|it| it.name == endpoint.name));
+        place.and_then(|it| self.endpoints.get(it)).copied().unwrap_or_default()
+    }
+
     /// The generation of Exchange behind an endpoint, declared or recognised.
     pub(crate) fn generation(&self, endpoint: &Endpoint) -> Option<Generation> {
-        self.generations.get(&endpoint.name).copied()
+        self.about(endpoint).generation
     }
 
     /// Whether some vantage inside or beside the back end gets a TCP connection to it.
     pub(crate) fn opens_inside(&self, endpoint: &Endpoint) -> bool {
-        self.opening_inside.contains(&endpoint.name)
+        self.about(endpoint).opens_inside
     }
 
     /// Whether nothing seen along this path counts.
@@ -199,7 +247,7 @@ impl<'e> Seen<'e> {
 
     /// What the first path that shows it says about the server behind an endpoint.
     pub(crate) fn recognised(&self, endpoint: &Endpoint) -> Option<Generation> {
-        self.recognised.get(&endpoint.name).copied()
+        self.about(endpoint).recognised
     }
 
     /// Paths to endpoints of a role, outermost vantage first.
@@ -235,7 +283,7 @@ impl<'e> Seen<'e> {
 
     /// The outermost zone from which this endpoint is meant to be looked at.
     pub(crate) fn outermost_zone(&self, endpoint: &Endpoint) -> Option<Zone> {
-        self.outermost.get(&endpoint.name).copied()
+        self.about(endpoint).outermost
     }
 }
 
@@ -254,6 +302,7 @@ impl<'e> Spot<'e> {
             vantage,
             endpoint,
             reports,
+            face: None,
             latest,
             elsewhere,
             exchanges,
@@ -261,43 +310,54 @@ impl<'e> Spot<'e> {
             by_look,
         };
         let given = given_addresses(endpoint, spot.sights().map(|(_, sight)| sight));
-        let (mut latest, mut elsewhere) = (BTreeMap::new(), BTreeMap::new());
-        let mut by_look: Vec<(&Look, BTreeMap<IpAddr, Met<'e>>)> = Vec::new();
         for (round, sight) in
             spot.reports.iter().filter_map(|(round, it)| Some((round, it.seen()?)))
         {
             for observation in &sight.observations {
                 let address = observation.address.ip();
                 if given.as_ref().is_some_and(|it| !it.contains(&address)) {
-                    elsewhere.insert(address, (*round, observation));
+                    keep_latest(&mut spot.elsewhere, (*round, observation), |(_, it)| {
+                        it.address.ip()
+                    });
                     continue;
                 }
-                latest.insert(address, (*round, observation));
+                keep_latest(&mut spot.latest, (*round, observation), |(_, it)| it.address.ip());
                 for exchange in &observation.exchanges {
                     let met = Met { round: *round, path, observation, exchange };
                     spot.exchanges.push(met);
                     if exchange.sent && exchange.look.is_logon() {
                         spot.logons.push(met);
                     }
-                    let known = by_look.iter_mut().find(|(look, _)| **look == exchange.look);
+                    let known = spot.by_look.iter_mut().find(|(look, _)| **look == exchange.look);
                     match known {
                         Some((_, places)) => {
-                            places.insert(address, met);
+                            keep_latest(places, met, |it| it.observation.address.ip());
                         }
-                        None => by_look.push((&exchange.look, BTreeMap::from([(address, met)]))),
+                        None => spot.by_look.push((&exchange.look, vec![met])),
                     }
                 }
             }
         }
-        spot.latest = latest.into_values().collect();
-        spot.elsewhere = elsewhere.into_values().collect();
-        spot.by_look =
-            by_look.into_iter().map(|(look, it)| (look, it.into_values().collect())).collect();
         spot
     }
 
     pub(crate) fn sights(&self) -> impl DoubleEndedIterator<Item = (u32, &'e Sight)> + '_ {
         self.reports.iter().filter_map(|(round, report)| report.seen().map(|sight| (*round, sight)))
+    }
+
+    /// Where it stands among all paths: endpoint role, then zone, then name, outermost first.
+    pub(crate) fn place(&self) -> (Role, Zone, &'e PathId) {
+        (self.endpoint.role, self.vantage.zone, self.path)
+    }
+
+    /// Oldest first.
+    pub(crate) fn reports(&self) -> &[(u32, &'e Report)] {
+        &self.reports
+    }
+
+    /// Whether nothing happened along it that concerns it alone, or its vantage.
+    fn is_plain(&self) -> bool {
+        self.logons.is_empty() && self.elsewhere.is_empty() && self.endpoint.role != Role::Control
     }
 
     /// Whether some address takes a TCP connection.
@@ -410,6 +470,18 @@ pub fn given_addresses<'e>(
         }
     }
     is_known.then_some(given)
+}
+
+/// Puts in the place of what has the same address, or where its address belongs; there are a few at most.
+fn keep_latest<T>(known: &mut Vec<T>, new: T, address: impl Fn(&T) -> IpAddr) {
+    match known.binary_search_by_key(&address(&new), &address) {
+        Ok(place) => {
+            if let Some(old) = known.get_mut(place) {
+                *old = new;
+            }
+        }
+        Err(place) => known.insert(place, new),
+    }
 }
 
 /// The form and place of a logon.

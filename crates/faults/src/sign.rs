@@ -5,6 +5,8 @@
 //!
 //! INVARIANT: dropping a denial never changes a standing: a fault is ruled out where every case denies it, and one denial tells why.
 
+use std::collections::BTreeSet;
+
 use parallax_model::{Answer, EvidenceRef, Look, Need, Observation};
 
 use crate::claim::Claim;
@@ -105,18 +107,24 @@ impl<'e> Spot<'e> {
     }
 }
 
-/// One case per path that shows a fault or may; of those that deny it, as many as anybody reads.
+/// One case per path that shows a fault or may; of those that deny it, as many as anybody reads. `sign` may look at other paths, and
+/// must say the same of two paths that show the same (see `face`).
 pub(crate) fn along<'a, 'e: 'a>(
     spots: impl IntoIterator<Item = &'a Spot<'e>>,
     sign: impl Fn(&'a Spot<'e>) -> Sign<'e>,
     case: impl Fn(&'a Spot<'e>, Claim) -> Case,
 ) -> Vec<Case> {
     let (mut cases, mut denials, mut blank) = (Vec::new(), 0, 0);
+    let mut denying = BTreeSet::new();
     for spot in spots {
+        if denials > EVIDENCE_MAX && spot.face.is_some_and(|it| denying.contains(&it)) {
+            continue;
+        }
         let sign = sign(spot);
         let left_out = match &sign {
             Sign::Shown(_) => false,
             Sign::Denied(_) => {
+                denying.extend(spot.face);
                 denials += 1;
                 denials > EVIDENCE_MAX
             }

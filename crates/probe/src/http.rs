@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::head::{End, Watch, Watched, lock, stalled};
 use crate::records::Tally;
 use crate::request::Outgoing;
-use crate::stream::Line;
+use crate::stream::{Line, Peer};
 
 /// Most bytes of a body that are read.
 const BODY_BYTES_MAX: u64 = 64 * 1024;
@@ -46,6 +46,8 @@ pub(crate) struct Conversation {
     driver: Option<Pin<Box<Driver>>>,
     watch: Arc<Mutex<Watch>>,
     tally: Arc<Tally>,
+    /// Over plain HTTP the tally's records are bytes of answers.
+    is_tls: bool,
     connection: Connection,
     exchanges: u32,
 }
@@ -80,6 +82,7 @@ impl Conversation {
     pub(crate) async fn open(line: Line, number: u32) -> Result<Self, HttpFailure> {
         let connection = Connection { number, local_port: line.local_port };
         let tally = line.tally();
+        let is_tls = line.peer() != Peer::Plain;
         let (watched, watch) = Watched::new(line.stream);
         let (sender, driver) = http1::Builder::new()
             .title_case_headers(true)
@@ -87,7 +90,7 @@ impl Conversation {
             .await
             .map_err(|error| HttpFailure::Other { detail: error.to_string() })?;
         let driver = Some(Box::pin(driver));
-        Ok(Self { sender, driver, watch, tally, connection, exchanges: 0 })
+        Ok(Self { sender, driver, watch, tally, is_tls, connection, exchanges: 0 })
     }
 
     pub(crate) fn connection(&self) -> Connection {
@@ -138,8 +141,8 @@ impl Conversation {
         let watch = lock(&self.watch);
         Attempt {
             sent: self.tally.written() > written,
-            asked_for_certificate: watch.has_late_request
-                || self.tally.sealed_handshakes() > handshakes,
+            asked_for_certificate: self.is_tls
+                && (watch.has_late_request || self.tally.sealed_handshakes() > handshakes),
             outcome,
             end: watch.end,
             is_silent: watch.received == 0,

@@ -279,7 +279,7 @@ impl From<&Observation> for pb::Observation {
             exchanges: observation.exchanges.iter().map(Into::into).collect(),
             without_sni: match &observation.without_sni {
                 Outcome::NotReached => None,
-                reached => Some(reached.into()),
+                reached @ (Outcome::Done(_) | Outcome::Failed(_)) => Some(reached.into()),
             },
         }
     }

@@ -146,7 +146,8 @@ pub fn policy_template(zone: Zone, hosts: &[&str]) -> String {
 #   external: public addresses only; any host, or only those named below
 #   dmz, internal, backend: only the hosts named below
 # Never dialled, whatever stands here: loopback, link-local and multicast addresses.
-# Asked for are only OPTIONS and GET of ActiveSync, its health page, Autodiscover, EWS and /owa/.
+# Asked for are only OPTIONS and GET of ActiveSync, its health page, Autodiscover, EWS and /owa/; by internal and backend
+# /Exchange/ too, where a 2003 back end keeps its mailboxes.
 zone = \"{}\"
 
 # One block for each host, as it stands in the endpoint's URL.

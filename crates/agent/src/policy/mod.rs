@@ -29,15 +29,16 @@ use refusal::Refusal;
 pub(crate) use resolved::Resolved;
 
 /// The paths that are asked for besides the `ActiveSync` directory itself; letter case does not matter to IIS.
-const OTHER_PATHS: [&str; 7] = [
+const OTHER_PATHS: [&str; 6] = [
     "/Microsoft-Server-ActiveSync/Proxy",
     "/Microsoft-Server-ActiveSync/healthcheck.htm",
     "/owa/",
     "/autodiscover/autodiscover.xml",
     "/autodiscover/autodiscover.json",
     "/EWS/Exchange.asmx",
-    "/Exchange/",
 ];
+/// Where a back end of Exchange 2003 keeps its mailboxes: asked for by those zones alone that look at back ends.
+const BACK_END_PATH: &str = "/Exchange/";
 const ACTIVE_SYNC_PATH: &str = "/Microsoft-Server-ActiveSync";
 
 /// Scheme and port together: what a connection is for.
@@ -207,7 +208,12 @@ impl Policy {
                 destination,
             })?;
         }
-        Ok(())
+        // Nobody's password proves anything there.
+        let path = logon.map(|it| path_of(endpoint, it.place));
+        match path.filter(|it| it.eq_ignore_ascii_case(BACK_END_PATH)) {
+            Some(path) => Err(Rule::from(Refusal::Path { path })),
+            None => Ok(()),
+        }
     }
 
     /// Whether this may be done. The refusal begins with the id of the rule, see [`Rule`].
@@ -232,7 +238,7 @@ impl Policy {
         match ask.method {
             Method::Options | Method::Get => {}
         }
-        if path != named.active_sync_path && !is_usual(path) {
+        if path != named.active_sync_path && !self.is_usual(path) {
             return Err(Refusal::Path { path });
         }
         let Some(Destination { address, origin }) = ask.destination else { return Ok(()) };
@@ -240,6 +246,13 @@ impl Policy {
             return Err(Refusal::Given { host, address });
         }
         self.judge_address(address)
+    }
+
+    fn is_usual(&self, path: &str) -> bool {
+        let looks_at_back_ends = matches!(self.zone, Some(Zone::Internal | Zone::Backend));
+        path.eq_ignore_ascii_case(ACTIVE_SYNC_PATH)
+            || OTHER_PATHS.iter().any(|it| it.eq_ignore_ascii_case(path))
+            || (looks_at_back_ends && path.eq_ignore_ascii_case(BACK_END_PATH))
     }
 
     fn judge_address(&self, address: IpAddr) -> Result<(), Refusal<'static>> {
@@ -285,15 +298,10 @@ fn is_listed(host: &NamedHost, address: IpAddr) -> bool {
         || host.name.parse::<IpAddr>().is_ok_and(|it| it.to_canonical() == address)
 }
 
-fn is_usual(path: &str) -> bool {
-    path.eq_ignore_ascii_case(ACTIVE_SYNC_PATH)
-        || OTHER_PATHS.iter().any(|it| it.eq_ignore_ascii_case(path))
-}
-
 /// The path of a place, as the probe will ask for it.
 fn path_of(endpoint: &Endpoint, place: parallax_model::Place) -> &str {
     use parallax_model::Place;
-    let [proxy, health_check, owa, autodiscover, autodiscover_json, ews, exchange] = OTHER_PATHS;
+    let [proxy, health_check, owa, autodiscover, autodiscover_json, ews] = OTHER_PATHS;
     match place {
         Place::ActiveSync => &endpoint.path,
         Place::ActiveSyncProxy => proxy,
@@ -302,7 +310,7 @@ fn path_of(endpoint: &Endpoint, place: parallax_model::Place) -> &str {
         Place::Autodiscover => autodiscover,
         Place::AutodiscoverJson => autodiscover_json,
         Place::Ews => ews,
-        Place::Exchange => exchange,
+        Place::Exchange => BACK_END_PATH,
     }
 }
 

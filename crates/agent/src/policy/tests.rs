@@ -127,6 +127,20 @@ fn only_the_known_paths_and_a_named_one() {
 }
 
 #[test]
+fn the_mailboxes_of_a_back_end_are_asked_for_from_inside_alone() {
+    let refused = "hosts.path: path `/Exchange/` is not permitted by the policy";
+    for (zone, address, wanted) in [
+        ("external", "203.0.113.10", refused),
+        ("dmz", "10.0.0.1", refused),
+        ("internal", "10.0.0.1", "yes"),
+        ("backend", "10.0.0.1", "yes"),
+    ] {
+        let policy = file(&format!("zone = '{zone}'\n[[hosts]]\nname = 'be1'")).expect("good");
+        check(&policy, "https://be1:443/Exchange/", address, wanted);
+    }
+}
+
+#[test]
 fn without_a_file_everything_is_denied() {
     let policy = Policy::read(std::path::Path::new("/nonexistent/policy.toml")).expect("no file");
     let why = "there is no policy file /nonexistent/policy.toml, so everything is denied";

@@ -39,6 +39,11 @@ impl<'e> Own<'e> {
         own
     }
 
+    /// Whether no vantage is known to stand behind one.
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.via.is_empty() && self.issuers.is_empty()
+    }
+
     pub(super) fn is_own_via(&self, vantage: &VantageName, value: &str) -> bool {
         !self.via.is_empty() && self.via.contains(&(vantage, value))
     }

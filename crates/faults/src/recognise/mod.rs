@@ -9,6 +9,9 @@ mod egress;
 mod publisher;
 mod server;
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use parallax_model::{EvidenceRef, Kind, Recognised, Role};
 
 pub(crate) use publisher::{Mark, Product, first_mark, holds, is_marked, marks};
@@ -85,19 +88,39 @@ impl<'a, 'e> Device<'a, 'e> {
 pub(crate) fn recognised(seen: &Seen<'_>) -> Vec<Recognised> {
     let own = egress::Own::of(seen);
     let mut found = Vec::new();
-    for spot in seen.paths.iter().chain(&seen.set_aside) {
+    let every = seen.every();
+    for spot in every.iter().copied().chain(&seen.set_aside) {
         found.extend(own.along(spot).into_iter().map(|it| it.told(spot, Kind::Egress)));
     }
-    for spot in seen.paths.iter().filter(|it| it.endpoint.role != Role::Control) {
+    // By face, where the boxes of its first path stand.
+    let mut known: BTreeMap<usize, Range<usize>> = BTreeMap::new();
+    for spot in every.into_iter().filter(|it| it.endpoint.role != Role::Control) {
+        let face = spot.face.filter(|_| own.is_nowhere());
+        if let Some(same) = face.and_then(|it| found.get(known.get(&it)?.clone())) {
+            let same: Vec<Recognised> = same.iter().map(|it| along(it, spot)).collect();
+            found.extend(same);
+            continue;
+        }
+        let begin = found.len();
         let servers = server::along(seen, spot);
         let is_other = spot.met().iter().filter_map(Met::answer).any(|it| other(it).is_some());
         found.extend(
             publishers(spot, &own, is_other).into_iter().map(|it| it.told(spot, Kind::Publisher)),
         );
         found.extend(servers.into_iter().map(|it| it.told(spot, Kind::Server)));
+        known.extend(face.map(|it| (it, begin..found.len())));
     }
     found.sort_by(|a, b| (&a.path, a.kind, &a.what).cmp(&(&b.path, b.kind, &b.what)));
     found
+}
+
+/// The same box along a path that shows the same.
+fn along(known: &Recognised, spot: &Spot<'_>) -> Recognised {
+    let by = known
+        .by
+        .iter()
+        .map(|it| EvidenceRef { path: it.path.as_ref().map(|_| spot.path.clone()), ..it.clone() });
+    Recognised { path: spot.path.clone(), by: by.collect(), ..known.clone() }
 }
 
 fn publishers<'a, 'e>(

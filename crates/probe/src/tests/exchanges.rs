@@ -231,6 +231,22 @@ async fn a_body_is_bounded_and_hashed_and_never_loses_the_head() {
     }
 }
 
+/// Read as a TLS record, `HTTP/` announces 20,527 bytes; what follows here looks like another handshake.
+#[tokio::test]
+async fn without_tls_no_answer_asks_for_a_certificate() {
+    let mut bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 30000\r\n\r\n".to_vec();
+    let end = bytes.len() + 30_000;
+    bytes.resize(5 + 20_527, b'x');
+    bytes.extend_from_slice(&[20, 3, 3, 0, 1, 1, 22, 3, 3, 0, 1, 1]);
+    bytes.resize(end, b'x');
+    let peer = Peer::plain(move |_| Act::Send(bytes.clone())).await;
+    let sight = Network::to(peer.socket).see(&http(&[Look::OPTIONS])).await;
+    let exchange = &only(&sight).exchanges[0];
+    assert_eq!(answer(exchange).body.length, 30_000);
+    assert!(!exchange.asked_for_certificate);
+    assert_eq!(peer.requests().len(), 1);
+}
+
 #[tokio::test]
 async fn how_a_connection_ends_is_told_apart() {
     for (act, expected) in [

@@ -72,20 +72,27 @@ fn what_would_widen_is_refused() {
     check(|it| it.endpoint.connect = address("203.0.113.1"), "hosts.addresses");
     check(|it| it.only_address = address("10.0.1.21"), "hosts.addresses");
     check(|it| it.only_address = address("127.0.0.1"), "hosts.addresses");
-    // The logon's place is looked at like the looks.
-    check(
-        |it| {
-            it.looks.clear();
-            it.endpoint.path = "/ecp/".to_owned();
-            it.logon = Some(LogonTask {
-                attempt: "a1".to_owned(),
-                account: AccountId::new("anna").expect("a name"),
-                name: UserName { form: NameForm::Upn, login: "anna@corp.example".to_owned() },
-                place: Place::ActiveSync,
-            });
-        },
-        "hosts.path",
-    );
+    // The logon's place is looked at like the looks, and the mailboxes of a back end are looked at without one.
+    for (path, place) in [
+        ("/ecp/", Place::ActiveSync),
+        ("/exchange/", Place::ActiveSync),
+        ("/Microsoft-Server-ActiveSync", Place::Exchange),
+    ] {
+        check(
+            |it| {
+                it.looks.clear();
+                it.endpoint.path = path.to_owned();
+                it.logon = Some(LogonTask {
+                    attempt: "a1".to_owned(),
+                    account: AccountId::new("anna").expect("a name"),
+                    name: UserName { form: NameForm::Upn, login: "anna@corp.example".to_owned() },
+                    place,
+                });
+            },
+            "hosts.path",
+        );
+    }
+    check(|it| it.looks.push(Look::EXCHANGE), "yes");
 }
 
 #[test]

@@ -25,9 +25,15 @@ pub(in crate::causes) fn front_fails(seen: &Seen<'_>, account: &Account) -> Clai
     let Some(account) = seen.evidence.accounts.iter().find(|it| it.id == account.id) else {
         return Claim::undecidable();
     };
-    let direct: Vec<&Spot<'_>> =
-        seen.with_role(Role::Cas).filter(|it| it.answer(&Look::OPTIONS).is_some()).collect();
-    let spots = if direct.is_empty() { seen.with_role(Role::External).collect() } else { direct };
+    // What a publishing layer says is its own word; through one that only passes on, Exchange speaks as it does directly.
+    let mut spots: Vec<&Spot<'_>> = seen
+        .fronts()
+        .filter(|it| it.answer(&Look::OPTIONS).is_some())
+        .filter(|it| responder::is_exchange_itself(seen, it))
+        .collect();
+    if spots.is_empty() {
+        spots = seen.with_role(Role::External).collect();
+    }
     let passed = spots.iter().find_map(|spot| {
         let logons = spot.logons(&account.id);
         logons.into_iter().find(|met| met.answer().is_some_and(logon::is_active_sync))

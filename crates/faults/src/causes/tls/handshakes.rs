@@ -64,7 +64,7 @@ fn leaf(tls: &TlsFacts) -> Option<[u8; 32]> {
     tls.chain.first().map(|it| it.sha256)
 }
 
-/// Where something was shown first, and where else: a path never speaks for itself.
+/// Where something was shown first, and where else: a place never speaks for itself.
 type Places<'a, 'e> = Vec<Session<'a, 'e>>;
 
 /// Enough of one kind for any vantage to find one that is not its own.
@@ -76,11 +76,11 @@ pub(super) struct Chains<'a, 'e> {
     intermediates: BTreeMap<&'e str, Session<'a, 'e>>,
     /// By leaf: chains that some agent's own store accepts as they were sent.
     in_a_store: BTreeMap<[u8; 32], Session<'a, 'e>>,
-    /// By leaf: every vantage but the first two left out.
+    /// By leaf: every place but the first two left out.
     by_leaf: BTreeMap<[u8; 32], Places<'a, 'e>>,
-    /// By address of a published name: public chains, of two vantages.
+    /// By address of a published name: public chains, of two places.
     public_at: BTreeMap<IpAddr, Places<'a, 'e>>,
-    /// Public chains at any front, of two vantages.
+    /// Public chains at any front, of two places.
     public: Places<'a, 'e>,
 }
 
@@ -152,16 +152,23 @@ impl<'a, 'e> Chains<'a, 'e> {
     }
 }
 
-/// Keeps the first of each vantage, up to enough of them.
+/// Two agents of one place may stand behind the same device, and are one view.
+fn is_same_place(left: &Spot<'_>, right: &Spot<'_>) -> bool {
+    let (left, right) = (left.vantage, right.vantage);
+    left.name == right.name
+        || (left.zone == right.zone && left.site == right.site && !left.site.is_empty())
+}
+
+/// Keeps the first of each place, up to enough of them.
 fn keep<'a, 'e>(places: &mut Places<'a, 'e>, session: Session<'a, 'e>) {
-    let is_new = places.iter().all(|it| it.spot.vantage.name != session.spot.vantage.name);
+    let is_new = places.iter().all(|it| !is_same_place(it.spot, session.spot));
     if is_new && places.len() < ENOUGH {
         places.push(session);
     }
 }
 
 fn another<'a, 'e>(places: &Places<'a, 'e>, here: &Session<'_, '_>) -> Option<Session<'a, 'e>> {
-    places.iter().find(|it| it.spot.vantage.name != here.spot.vantage.name).copied()
+    places.iter().find(|it| !is_same_place(it.spot, here.spot)).copied()
 }
 
 /// How the handshake ended, where it ended badly with every stack that was tried.
