@@ -10,19 +10,17 @@ use std::sync::Arc;
 
 use parallax_faults::diagnose;
 use parallax_model::{
-    Diagnosis, Evidence, FaultId, PathCondition, Report, Silence, Standing, Vantage, VantageName,
-    Verdict,
+    Diagnosis, Evidence, Exchange, FaultId, PathCondition, Report, Silence, Standing, Vantage,
+    VantageName, Verdict,
 };
-use parallax_world::check::play;
+use parallax_world::check::{play, worlds_at_once};
 use parallax_world::format::{World, find};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Worlds played at once; each opens about a hundred files.
-const WORLDS_AT_ONCE: usize = 8;
 const STARTING_AT_ONCE: usize = 2;
-/// Removals of single exchanges tried of one world, spread over all of them.
-const EXCHANGES_TRIED: usize = 40;
+/// Removals of reports, and of single exchanges, tried of one world, spread over all of them.
+const REMOVALS_TRIED: usize = 12;
 
 fn worlds() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/worlds")
@@ -32,7 +30,7 @@ fn worlds() -> PathBuf {
 async fn the_rules_of_judging_hold_in_every_world() {
     let found = find(&worlds()).expect("the worlds");
     assert!(found.len() > 100, "only {} worlds", found.len());
-    let places = Arc::new(Semaphore::new(WORLDS_AT_ONCE));
+    let places = Arc::new(Semaphore::new(worlds_at_once()));
     let starting = Arc::new(Semaphore::new(STARTING_AT_ONCE));
     let mut running = JoinSet::new();
     for (_, world) in found {
@@ -95,7 +93,7 @@ fn ruled_out(diagnosis: &Diagnosis) -> BTreeSet<FaultId> {
 fn removal_confirms(evidence: &Evidence, before: &Diagnosis) -> Vec<String> {
     let ruled_out = ruled_out(before);
     let mut broken = Vec::new();
-    let mut try_without = |less: &Evidence, what: String| {
+    let mut judge_without = |less: &Evidence, what: String| {
         let after = diagnose(less);
         let wrong = after
             .findings
@@ -103,37 +101,60 @@ fn removal_confirms(evidence: &Evidence, before: &Diagnosis) -> Vec<String> {
             .find(|it| it.standing == Standing::Confirmed && ruled_out.contains(&it.fault));
         broken.extend(wrong.map(|it| format!("without {what}, {} is confirmed", it.fault)));
     };
-    for (round, reports) in evidence.rounds.iter().map(|it| &it.reports).enumerate() {
-        for (place, it) in reports.iter().enumerate().filter(|(_, it)| it.report.seen().is_some()) {
-            let mut less = evidence.clone();
-            less.rounds[round].reports[place].report = Report::Silent(Silence::Late);
-            try_without(&less, format!("round {} of {}", round + 1, it.path));
-        }
+    let mut less = evidence.clone();
+    for [round, report] in spread(reports(evidence)) {
+        let silent = Report::Silent(Silence::Late);
+        let removed = std::mem::replace(&mut less.rounds[round].reports[report].report, silent);
+        let path = less.rounds[round].reports[report].path.clone();
+        judge_without(&less, format!("round {} of {path}", round + 1));
+        less.rounds[round].reports[report].report = removed;
     }
-    let exchanges = exchanges(evidence);
-    let step = exchanges.len().div_ceil(EXCHANGES_TRIED).max(1);
-    for [round, report, observation, exchange] in exchanges.into_iter().step_by(step) {
-        let mut less = evidence.clone();
-        let at = &mut less.rounds[round].reports[report];
-        let path = at.path.clone();
-        if let Report::Seen(sight) = &mut at.report {
-            let removed = sight.observations[observation].exchanges.remove(exchange);
-            try_without(&less, format!("{:?} of {path} in round {}", removed.look, round + 1));
-        }
+    for [round, report, observation, exchange] in spread(exchanges(evidence)) {
+        let path = less.rounds[round].reports[report].path.clone();
+        let removed = exchanges_at(&mut less, round, report, observation).remove(exchange);
+        judge_without(&less, format!("{:?} of {path} in round {}", removed.look, round + 1));
+        exchanges_at(&mut less, round, report, observation).insert(exchange, removed);
     }
     broken
+}
+
+/// Some of them, evenly.
+fn spread<const N: usize>(places: Vec<[usize; N]>) -> impl Iterator<Item = [usize; N]> {
+    let step = places.len().div_ceil(REMOVALS_TRIED).max(1);
+    places.into_iter().step_by(step)
+}
+
+fn exchanges_at(
+    evidence: &mut Evidence,
+    round: usize,
+    report: usize,
+    observation: usize,
+) -> &mut Vec<Exchange> {
+    match &mut evidence.rounds[round].reports[report].report {
+        Report::Seen(sight) => &mut sight.observations[observation].exchanges,
+        Report::Refused { .. } | Report::Unable { .. } | Report::Silent(_) => {
+            unreachable!("only what was seen is looked for")
+        }
+    }
+}
+
+/// Where every report of something seen stands.
+fn reports(evidence: &Evidence) -> Vec<[usize; 2]> {
+    let rounds = evidence.rounds.iter().enumerate();
+    let places = rounds.flat_map(|(round, it)| {
+        let reports = it.reports.iter().enumerate();
+        reports.filter(|(_, it)| it.report.seen().is_some()).map(move |(at, _)| [round, at])
+    });
+    places.collect()
 }
 
 /// Where every exchange stands.
 fn exchanges(evidence: &Evidence) -> Vec<[usize; 4]> {
     let mut found = Vec::new();
-    for (round, it) in evidence.rounds.iter().enumerate() {
-        for (report, it) in it.reports.iter().enumerate() {
-            for (observation, it) in
-                it.report.seen().map_or(&[][..], |it| &it.observations).iter().enumerate()
-            {
-                found.extend((0..it.exchanges.len()).map(|it| [round, report, observation, it]));
-            }
+    for [round, report] in reports(evidence) {
+        let sight = evidence.rounds[round].reports[report].report.seen();
+        for (at, it) in sight.into_iter().flat_map(|it| &it.observations).enumerate() {
+            found.extend((0..it.exchanges.len()).map(|it| [round, report, at, it]));
         }
     }
     found

@@ -80,6 +80,10 @@ const UNFINISHED: &[&str] = &[
 const FAULT_HEADINGS: &[&str] =
     &["//! ## What it says", "//! ## How we know", "//! ## What it is not", "//! ## What to do"];
 
+/// Causes that nothing we can ask ever settles: a client certificate, or the rules of a publishing layer would.
+const OPEN_AT_MOST: [&str; 2] =
+    ["client_cert_strong_mapping_enforced", "isa_useragent_mapping_forms"];
+
 /// In `causes/`, but no causes: what several of them share.
 const SHARED_BY_CAUSES: &[&str] = &[
     "back_end",
@@ -397,18 +401,41 @@ fn named_by(world: &Value) -> Vec<String> {
     names.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
 }
 
+/// What a world lists under a key of its expectation.
+fn listed(world: &Value, key: &str) -> Vec<String> {
+    let list = world["expect"][key].as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+}
+
+/// A cause is shown where it is the answer; one that `OPTIONS` never sees where it is named as such, and one that nobody here can
+/// settle where it is left open.
 #[test]
 fn every_cause_has_a_world() {
-    let mut named = BTreeSet::new();
-    for path in entries(&root().join("tests/worlds")) {
-        if path.extension().is_some_and(|it| it == "json") {
-            let world: Value = serde_json::from_str(&read(&path)).expect("a world");
-            named.extend(named_by(&world));
+    let worlds = entries(&root().join("tests/worlds")).into_iter();
+    let worlds: Vec<Value> = worlds
+        .filter(|path| path.extension().is_some_and(|it| it == "json"))
+        .map(|path| serde_json::from_str(&read(&path)).expect("a world"))
+        .collect();
+    let all = |of: &dyn Fn(&Value) -> Vec<String>| worlds.iter().flat_map(of).collect();
+    let named: BTreeSet<String> = all(&named_by);
+    let not_visible: BTreeSet<String> = all(&|it| listed(it, "not_visible"));
+    let open: BTreeSet<String> = all(&|it| listed(it, "open"));
+    let mut missing = Vec::new();
+    for path in causes() {
+        let id = stem(&path);
+        let shown = if read(&path).contains("Reach::Beyond") {
+            &not_visible
+        } else if OPEN_AT_MOST.contains(&id.as_str()) {
+            &open
+        } else {
+            &named
+        };
+        if !shown.contains(&id) {
+            missing.push(id);
         }
     }
-    let mut wanted: BTreeSet<String> = causes().iter().map(|path| stem(path)).collect();
-    wanted.extend(["healthy".to_owned(), "undetermined".to_owned()]);
-    let missing: Vec<String> = wanted.difference(&named).cloned().collect();
+    let verdicts = ["healthy", "undetermined"].into_iter().filter(|it| !named.contains(*it));
+    missing.extend(verdicts.map(ToOwned::to_owned));
     assert_none(&missing, "causes that no world shows");
 }
 

@@ -160,11 +160,12 @@ pub(crate) fn is_answering(spot: &Spot<'_>) -> bool {
     spot.answer(&Look::OPTIONS).is_some()
 }
 
-/// Vantages that have a control and did not tell what it came to: what does not answer there may be their own lack.
+/// Vantages that have a control and did not tell what it came to: what is seen there may be their own lack, or a box of theirs.
+/// Where the agent's own policy forbids it, it is as if there were none.
 pub(crate) fn not_vouched_for<'e>(seen: &Seen<'e>) -> BTreeSet<&'e VantageName> {
     let controls = || seen.with_role(Role::Control);
     let mut found: BTreeSet<_> =
-        controls().filter(|it| !it.is_seen()).map(|it| &it.vantage.name).collect();
+        controls().filter(|it| it.is_silent()).map(|it| &it.vantage.name).collect();
     for heard in controls().filter(|it| it.is_seen()) {
         found.remove(&heard.vantage.name);
     }

@@ -66,7 +66,8 @@ impl<'e> Further<'e> {
     }
 
     /// Some inner vantage (or the CAS dialled directly) is asked for a logon: the path is served there, whatever else may be
-    /// wrong with it. The same refusal everywhere inside says that it is the server's own; anything else settles nothing.
+    /// wrong with it. The same refusal everywhere inside says that it is the server's own; anything else, one server among several
+    /// too, settles nothing.
     pub(crate) fn serves(&self, outer: &Spot<'_>) -> Claim {
         let inner = self
             .published
@@ -74,6 +75,14 @@ impl<'e> Further<'e> {
             .filter(|(zone, _)| **zone > outer.vantage.zone);
         let shelves: Vec<&Shelf<'e>> = inner.map(|(_, shelf)| shelf).chain([&self.nodes]).collect();
         let is_other = |met: &&Met<'e>| met.path != outer.path;
+        let outside = outer.answer(&Look::OPTIONS).map(|(_, answer)| answer.status);
+        // A server that was dialled directly says what is said outside: another one that serves clears nobody.
+        let at_nodes = outside.and_then(|it| self.nodes.others.get(&it));
+        if at_nodes.is_some_and(|(_, met)| met.iter().any(|it| is_other(&it)))
+            && shelves.iter().any(|it| !it.serving.is_empty())
+        {
+            return Claim::undecidable();
+        }
         if let Some(met) = shelves.iter().flat_map(|it| &it.serving).find(is_other) {
             return Claim::holds(met.reference());
         }
@@ -83,7 +92,6 @@ impl<'e> Further<'e> {
         if count == own {
             return Claim::unknown(other_side(outer));
         }
-        let outside = outer.answer(&Look::OPTIONS).map(|(_, answer)| answer.status);
         let alike = || shelves.iter().filter_map(|it| it.others.get(&outside?));
         let of_own = if outside.is_some() { own } else { 0 };
         let same: usize = alike().map(|(count, _)| count).sum();

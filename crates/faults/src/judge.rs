@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use parallax_model::{
     Diagnosis, Evidence, EvidenceRef, FaultId, Finding, Look, Need, OpenFault, PathCondition,
-    PathId, Place, Purpose, Role, RuledOut, Standing, TextPlace, Unexplained, Verdict,
+    PathId, Place, Purpose, Role, RuledOut, Standing, TextPlace, Unexplained, VantageName, Verdict,
+    Zone,
 };
 
 use crate::causes;
@@ -42,7 +43,9 @@ fn not_visible(seen: &Seen<'_>) -> Vec<FaultId> {
 pub fn diagnose(evidence: &Evidence) -> Diagnosis {
     let seen = Seen::new(evidence);
     let marks = condition::marks(&seen);
-    let judged: Vec<Judged> = causes::all().map(|fault| judge(fault, &seen, &marks)).collect();
+    let not_vouched_for = claims::not_vouched_for(&seen);
+    let judged: Vec<Judged> =
+        causes::all().map(|fault| judge(fault, &seen, &marks, &not_vouched_for)).collect();
     let mut findings = findings(&seen, &judged, &marks);
     order(&mut findings, &judged, &marks);
     let open = open_faults(&judged, &marks, &findings);
@@ -80,7 +83,12 @@ struct Judged {
     applies: bool,
 }
 
-fn judge(fault: &Fault, seen: &Seen<'_>, marks: &Marks) -> Judged {
+fn judge(
+    fault: &Fault,
+    seen: &Seen<'_>,
+    marks: &Marks,
+    not_vouched_for: &BTreeSet<&VantageName>,
+) -> Judged {
     let mut judged = Judged {
         id: fault.id,
         layer: fault.layer,
@@ -98,6 +106,7 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &Marks) -> Judged {
         judged.applies = true;
         match stand(fault.basis, &case) {
             Stand::There(standing, references, needs) => {
+                let standing = standing.min(most_known(&case, not_vouched_for));
                 if judged.standing.is_none_or(|best| standing > best) {
                     judged.standing = Some(standing);
                     judged.cases.clear();
@@ -126,6 +135,15 @@ fn judge(fault: &Fault, seen: &Seen<'_>, marks: &Marks) -> Judged {
     judged
 }
 
+/// What only vantages say whose control was not heard of is never certain.
+fn most_known(case: &Case, not_vouched_for: &BTreeSet<&VantageName>) -> Standing {
+    let mut paths = case.explains.paths.iter().peekable();
+    let is_doubted = !not_vouched_for.is_empty()
+        && paths.peek().is_some()
+        && paths.all(|it| not_vouched_for.contains(&it.vantage));
+    if is_doubted { Standing::Likely } else { Standing::Confirmed }
+}
+
 enum Stand {
     /// With what would make it firmer.
     There(Standing, Vec<EvidenceRef>, Vec<Need>),
@@ -136,6 +154,7 @@ enum Stand {
 fn stand(basis: Basis, case: &Case) -> Stand {
     let references = match &case.must {
         Claim::Fails(against) => return Stand::Out(against.clone()),
+        Claim::Unknown { .. } if matches!(case.firmer, Claim::Fails(_)) => Vec::new(),
         Claim::Unknown { seen, needs } => {
             let mut needs = needs.clone();
             if let Claim::Unknown { needs: more, .. } = &case.firmer {
@@ -459,6 +478,9 @@ fn health_gaps(seen: &Seen<'_>) -> Vec<Need> {
     let mut gaps: Vec<Need> = Vec::new();
     for endpoint in seen.evidence.target.endpoints.iter().filter(|it| it.role == Role::External) {
         let outermost = seen.outermost_zone(endpoint);
+        if outermost.is_none_or(|it| it > Zone::Dmz) {
+            extend_new(&mut gaps, vec![Need::Vantage { zone: Zone::External }]);
+        }
         let spots: Vec<&Spot<'_>> = seen
             .with_role(Role::External)
             .filter(|spot| {

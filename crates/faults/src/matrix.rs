@@ -16,7 +16,7 @@ use crate::words;
 pub(crate) fn rows(seen: &Seen<'_>, marks: &Marks) -> Vec<MatrixRow> {
     let mut spots = seen.every();
     spots.extend(&seen.set_aside);
-    spots.sort_by_key(|it| it.place());
+    spots.sort_by_key(|it| it.place);
     spots.into_iter().flat_map(|spot| rows_of(seen, spot, marks)).collect()
 }
 

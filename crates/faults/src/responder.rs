@@ -18,6 +18,12 @@ pub(crate) fn is_exchange_or_iis(answer: &Answer) -> bool {
         || answer.headers.mentions("X-Powered-By", "ASP.NET")
 }
 
+/// Whether this answer carries a mark that only Exchange makes, whatever IIS adds for anybody.
+pub(crate) fn is_exchange_named(answer: &Answer) -> bool {
+    const MARKS: [&str; 4] = ["X-FEServer", "X-BEServer", "X-CalculatedBETarget", "X-OWA-Version"];
+    MARKS.iter().any(|it| answer.headers.has(it)) && other_product(answer).is_none()
+}
+
 /// The product, if the answer names an `ActiveSync` server that is not Exchange, as it stands there.
 pub(crate) fn other_product(answer: &Answer) -> Option<String> {
     recognise::other(answer).map(|it| {
@@ -48,11 +54,20 @@ pub(crate) fn find_generation(seen: &Seen<'_>, endpoint: &Endpoint) -> Option<Ge
     endpoint.generation.or(for_target).or_else(|| seen.recognised(endpoint))
 }
 
+/// Exchange Online's protocol front, in the worldwide and the other clouds, and `Outlook.com`'s.
+const ONLINE_HOSTS: [&str; 7] = [
+    "outlook.office365.com",
+    "outlook.office.com",
+    "outlook-cba.office365.com",
+    "outlook.office365.us",
+    "outlook-dod.office365.us",
+    "partner.outlook.cn",
+    "eas.outlook.com",
+];
+
 /// Hosts of Exchange Online's protocol front.
 pub(crate) fn is_online_host(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    ["outlook.office365.com", "outlook.office.com", "outlook-cba.office365.com"]
-        .contains(&host.as_str())
+    ONLINE_HOSTS.iter().any(|it| it.eq_ignore_ascii_case(host))
 }
 
 /// What the answers along one path say.
@@ -68,7 +83,10 @@ pub(crate) fn recognised(spot: &Spot<'_>) -> Option<Generation> {
     let by_version = answers().filter(|it| is_exchange_or_iis(it)).find_map(|answer| {
         let version = answer.headers.first("MS-Server-ActiveSync")?;
         let (major, rest) = version.split_once('.')?;
+        let is_of_a_later_front = answer.headers.has("X-FEServer");
         match (major, rest.split('.').next()?) {
+            // What a front end of 2013 or later relays from an older server says nothing about itself.
+            ("6" | "8" | "14", _) if is_of_a_later_front => None,
             ("6", _) => Some(Generation::Exchange2003),
             ("8", _) => Some(Generation::Exchange2007),
             ("14", _) => Some(Generation::Exchange2010),

@@ -8,7 +8,7 @@
 //! INVARIANT: of a vantage that fails its own control only what proved itself counts (`controls`); the rest is set aside, and so
 //! is what a proxy on the vantage's own side said.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use parallax_model::{
@@ -60,6 +60,8 @@ pub(crate) struct Spot<'e> {
     pub(crate) vantage: &'e Vantage,
     pub(crate) endpoint: &'e Endpoint,
     reports: Vec<(u32, &'e Report)>,
+    /// Where it stands among all paths, outermost first.
+    pub(crate) place: usize,
     /// The number of its face, if it has one (see `face`).
     pub(crate) face: Option<usize>,
     // Asked for by every fault, so found once:
@@ -111,7 +113,8 @@ impl<'e> Met<'e> {
 
 impl<'e> Seen<'e> {
     pub(crate) fn new(evidence: &'e Evidence) -> Self {
-        let mut reports: BTreeMap<&PathId, Vec<(u32, &Report)>> = BTreeMap::new();
+        // Its order does not matter: the paths are sorted below.
+        let mut reports: HashMap<&PathId, Vec<(u32, &Report)>> = HashMap::new();
         for round in &evidence.rounds {
             for it in &round.reports {
                 reports.entry(&it.path).or_default().push((round.number, &it.report));
@@ -128,7 +131,10 @@ impl<'e> Seen<'e> {
                 Some(Spot::new(path, vantage, endpoint, reports))
             })
             .collect();
-        paths.sort_by_key(Spot::place);
+        paths.sort_by_key(|it| (it.endpoint.role, it.vantage.zone, it.path));
+        for (place, spot) in paths.iter_mut().enumerate() {
+            spot.place = place;
+        }
         let doubtful = controls::doubtful(&paths);
         let (mut paths, set_aside): (Vec<_>, Vec<_>) =
             paths.into_iter().partition(|it| controls::stands(it, doubtful.get(&it.vantage.name)));
@@ -166,7 +172,7 @@ impl<'e> Seen<'e> {
     /// Every path that counts, outermost first: those that are judged and those that show the same.
     pub(crate) fn every(&self) -> Vec<&Spot<'e>> {
         let mut every: Vec<&Spot<'e>> = self.paths.iter().chain(&self.alike).collect();
-        every.sort_by_key(|it| it.place());
+        every.sort_by_key(|it| it.place);
         every
     }
 
@@ -302,6 +308,7 @@ impl<'e> Spot<'e> {
             vantage,
             endpoint,
             reports,
+            place: 0,
             face: None,
             latest,
             elsewhere,
@@ -345,11 +352,6 @@ impl<'e> Spot<'e> {
         self.reports.iter().filter_map(|(round, report)| report.seen().map(|sight| (*round, sight)))
     }
 
-    /// Where it stands among all paths: endpoint role, then zone, then name, outermost first.
-    pub(crate) fn place(&self) -> (Role, Zone, &'e PathId) {
-        (self.endpoint.role, self.vantage.zone, self.path)
-    }
-
     /// Oldest first.
     pub(crate) fn reports(&self) -> &[(u32, &'e Report)] {
         &self.reports
@@ -367,6 +369,11 @@ impl<'e> Spot<'e> {
 
     pub(crate) fn is_seen(&self) -> bool {
         self.sights().next().is_some()
+    }
+
+    /// Whether it was asked about, and nobody said a word.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.reports.iter().all(|(_, it)| matches!(it, Report::Silent(_)))
     }
 
     pub(crate) fn last_report(&self) -> Option<(u32, &'e Report)> {

@@ -94,7 +94,7 @@ pub async fn check(paths: &[PathBuf], mut each: impl FnMut(&Graded)) -> Result<S
 
 /// As many as the limit on open files allows, which is raised as far as needed and permitted.
 #[cfg(unix)]
-fn worlds_at_once() -> usize {
+pub fn worlds_at_once() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let wanted = u64::from(WORLDS_AT_ONCE) * u64::from(FILES_PER_WORLD) + u64::from(FILES_BESIDE);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -110,7 +110,7 @@ fn worlds_at_once() -> usize {
 }
 
 #[cfg(not(unix))]
-fn worlds_at_once() -> usize {
+pub fn worlds_at_once() -> usize {
     WORLDS_AT_ONCE.into()
 }
 

@@ -38,8 +38,8 @@ pub(crate) async fn evidence(
     }
     let vantages = store.agents().await?.into_iter().map(|it| it.vantage).collect();
     let rounds = diagnosis.rounds.iter().map(round).collect::<Result<_, _>>()?;
-    let begun = decode_time(diagnosis.create_time.clone(), "create_time")?;
-    let now = decode_time(diagnosis.end_time.clone(), "end_time")?;
+    let begun = decode_time(diagnosis.create_time, "create_time")?;
+    let now = decode_time(diagnosis.end_time, "end_time")?;
     let since = begun.checked_sub(HISTORY).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut history = Vec::new();
     for record in store.past(&target.id, since, HISTORY_MAX).await? {

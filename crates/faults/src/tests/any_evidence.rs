@@ -1,11 +1,12 @@
 //! Rules for evidence of any kind: no panic, no dependence on order, no verdict out of silence.
 
-use parallax_model::{Generation, Report, Round, Silence, Verdict};
+use parallax_model::{Evidence, Generation, Report, Round, Silence, Verdict};
 use proptest::prelude::{
     Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
 };
 
-use super::notation::evidence;
+use super::notation;
+use super::twists::twists;
 
 fn word() -> impl Strategy<Value = String> {
     let status = prop_oneof![
@@ -58,7 +59,9 @@ fn line() -> impl Strategy<Value = String> {
         Just("cas cas1"),
         Just("be cas1"),
         Just("cas be03"),
-        Just("be be03")
+        Just("be be03"),
+        Just("ext control"),
+        Just("cas control")
     ];
     (path, prop::collection::vec(word(), 0..6))
         .prop_map(|(path, words)| format!("{path} {}", words.join(" ")))
@@ -85,6 +88,17 @@ fn generation() -> impl Strategy<Value = Generation> {
     ]
 }
 
+/// What the notation can say, and what it cannot.
+fn evidence() -> impl Strategy<Value = Evidence> {
+    (generation(), lines(), twists()).prop_map(|(generation, lines, twists)| {
+        let mut evidence = notation::evidence(generation, &written(&lines));
+        for (place, twist) in &twists {
+            twist.apply(*place, &mut evidence);
+        }
+        evidence
+    })
+}
+
 fn written(lines: &[(u32, String)]) -> String {
     let lines: Vec<String> = lines.iter().map(|(round, line)| format!("{round} {line}")).collect();
     lines.join(
@@ -95,8 +109,7 @@ fn written(lines: &[(u32, String)]) -> String {
 
 proptest! {
     #[test]
-    fn the_order_of_paths_never_matters(generation in generation(), lines in lines(), seed in any::<u64>()) {
-        let straight = evidence(generation, &written(&lines));
+    fn the_order_of_paths_never_matters(straight in evidence(), seed in any::<u64>()) {
         let mut shuffled = straight.clone();
         for Round { reports, .. } in &mut shuffled.rounds {
             let turn = usize::try_from(seed % 97).unwrap_or(0);
@@ -114,8 +127,8 @@ proptest! {
 
     /// Silence everywhere says nothing at all.
     #[test]
-    fn silence_is_undetermined(generation in generation(), lines in lines()) {
-        let mut silent = evidence(generation, &written(&lines));
+    fn silence_is_undetermined(mut silent in evidence()) {
+        silent.history.clear();
         for report in silent.rounds.iter_mut().flat_map(|round| &mut round.reports) {
             report.report = Report::Silent(Silence::Late);
         }
@@ -126,8 +139,8 @@ proptest! {
 
     /// A finding always shows its evidence, and nothing is both found and ruled out or open.
     #[test]
-    fn findings_have_evidence_and_one_standing(generation in generation(), lines in lines()) {
-        let diagnosis = crate::diagnose(&evidence(generation, &written(&lines)));
+    fn findings_have_evidence_and_one_standing(evidence in evidence()) {
+        let diagnosis = crate::diagnose(&evidence);
         for finding in &diagnosis.findings {
             prop_assert!(!finding.evidence.is_empty(), "{}", finding.fault);
             prop_assert!(!diagnosis.ruled_out.iter().any(|it| it.fault == finding.fault));

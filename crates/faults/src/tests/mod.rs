@@ -18,3 +18,4 @@ mod seed;
 mod single;
 mod time;
 mod tls;
+mod twists;

@@ -39,8 +39,8 @@ fn a_vantage_without_a_network_says_nothing_of_the_target() {
     check(&format!("{filtered} 1 ext control GET=200"), expect!["tcp_443_filtered confirmed"]);
     check(&format!("{filtered} 1 ext control tcp=timeout"), expect!["undetermined; excluded ext"]);
     check(&format!("{filtered} 1 ext control dns=nxdomain"), expect!["undetermined; excluded ext"]);
-    // Nobody answered for the control: silence is no word against the vantage.
-    check(&format!("{filtered} 1 ext control silent"), expect!["tcp_443_filtered confirmed"]);
+    // Nobody answered for the control: silence is no word against the vantage, and none for it.
+    check(&format!("{filtered} 1 ext control silent"), expect!["tcp_443_filtered likely"]);
 }
 
 /// What answered there is no less true for a control that is dead; an inner agent often has no way out.

@@ -92,9 +92,10 @@ fn v4_serves(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
                 Found::Service => {
                     Claim::holds(spot.reference(round, address, "the service answers over IPv4"))
                 }
-                Found::Nothing(text) | Found::Stranger(text) | Found::Trouble(text) => {
-                    Claim::fails(spot.reference(round, address, text))
-                }
+                Found::Misnamed(text)
+                | Found::Nothing(text)
+                | Found::Stranger(text)
+                | Found::Trouble(text) => Claim::fails(spot.reference(round, address, text)),
                 Found::Unknown => Claim::undecidable(),
             }
         })

@@ -235,7 +235,7 @@ impl<'a, 'e> Told<'a, 'e> {
         let is_zone_word = failure == Some(&DnsFailure::NxDomain);
         let control_resolves = || {
             let resolves = |it: &&Spot<'_>| it.dns().is_some_and(|(_, dns)| dns.done().is_some());
-            self.controls(spot).iter().any(|it| resolves(it))
+            self.controls(spot).iter().any(resolves)
         };
         let another_fails =
             || another(self.name(spot).map(|it| &it.failing_outside), spot).is_some();

@@ -12,13 +12,16 @@
 //! - Split DNS as such: two answers that both lead to the service are how it is meant.
 //! - `dns_external_stale_ip`, `dns_host_nxdomain`: there clients outside are not served.
 //! - A service inside that has a defect of its own: there the name is held, and this stays likely.
+//! - A server of Exchange inside whose certificate lacks the name: the record leads where it is meant to.
 //!
 //! ## What to do
 //! See the text.
 
 use std::net::IpAddr;
 
-use parallax_model::{DnsFailure, FaultId, Need, Observation, Outcome, Role, Standing, TextPlace};
+use parallax_model::{
+    DnsFailure, FaultId, Need, Observation, Outcome, Role, Standing, TextPlace, Zone,
+};
 
 use super::views::{Found, Served, is_asked, outermost, served_at_the_other};
 use crate::claim::{Claim, all, any};
@@ -53,14 +56,24 @@ struct Outside<'a, 'e> {
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
     let inner = seen.with_role(Role::External).filter(|it| {
-        is_asked(it) && seen.outermost_zone(it.endpoint).is_some_and(|zone| it.vantage.zone > zone)
+        let outermost = seen.outermost_zone(it.endpoint);
+        is_asked(it) && outermost.is_some_and(|zone| it.vantage.zone > zone.min(Zone::Dmz))
     });
     let outside = Outside {
         served: Served::among(seen, outermost(seen)),
         direct: Served::among(seen, seen.with_role(Role::Cas)),
         is_looked_at: outermost(seen).any(Spot::is_seen),
     };
-    along(inner, |spot| sign(seen, spot), |spot, shown| case(seen, spot, shown, &outside))
+    along(
+        inner,
+        |spot| sign(seen, spot),
+        |spot, shown| {
+            if seen.outermost_zone(spot.endpoint) == Some(spot.vantage.zone) {
+                return unseen_from_outside(seen, spot, shown);
+            }
+            case(seen, spot, shown, &outside)
+        },
+    )
 }
 
 /// The name leads nowhere, or to nothing that serves.
@@ -76,7 +89,9 @@ fn sign<'e>(seen: &Seen<'e>, spot: &Spot<'e>) -> Sign<'e> {
     let mut wrong = None;
     for &(round, observation) in spot.observations() {
         match Found::at(seen, spot, observation) {
-            Found::Service => return Sign::Denied(Fact::Tls(round, observation)),
+            Found::Service | Found::Misnamed(_) => {
+                return Sign::Denied(Fact::Tls(round, observation));
+            }
             Found::Nothing(_) => wrong = wrong.or(Some(Fact::Tcp(round, observation))),
             Found::Stranger(_) | Found::Trouble(_) => {
                 wrong = wrong.or(Some(Fact::Tls(round, observation)));
@@ -85,6 +100,13 @@ fn sign<'e>(seen: &Seen<'e>, spot: &Spot<'e>) -> Sign<'e> {
         }
     }
     wrong.map_or_else(|| Sign::Unknown(Vec::new()), Sign::Shown)
+}
+
+/// Nobody looks from further out, so there is nothing to compare with.
+fn unseen_from_outside(seen: &Seen<'_>, spot: &Spot<'_>, shown: Claim) -> Case {
+    let outside = Claim::unknown(Need::Vantage { zone: Zone::External });
+    let must = all([shown, outside, is_undeclared(spot)]);
+    Case::new(spot, must, STAGES).with(TextPlace::Seen, seen_words(seen, spot))
 }
 
 fn case(seen: &Seen<'_>, spot: &Spot<'_>, shown: Claim, outside: &Outside<'_, '_>) -> Case {

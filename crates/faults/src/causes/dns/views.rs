@@ -12,6 +12,7 @@ use parallax_model::{
 
 use crate::claim::Claim;
 use crate::condition;
+use crate::responder;
 use crate::seen::{Seen, Spot};
 use crate::words;
 
@@ -20,6 +21,8 @@ use crate::words;
 pub(super) enum Found {
     /// The service, as it should be.
     Service,
+    /// Exchange itself, with a certificate that lacks the name: whoever set the record meant a server of this service.
+    Misnamed(String),
     /// No connection: a silent address, or one that refuses.
     Nothing(String),
     /// A server that does not hold the name.
@@ -48,7 +51,7 @@ impl Found {
             }
             Some(Outcome::Failed(failure)) => return Self::Trouble(words::tls_failure(failure)),
             Some(Outcome::Done(facts)) if !facts.name_matches => {
-                return Self::Stranger(words::transport(&observation.transport));
+                return Self::of_another_name(seen, spot, observation);
             }
             Some(Outcome::Done(_)) | None => {}
         }
@@ -67,10 +70,30 @@ impl Found {
         }
     }
 
+    /// A default certificate makes no stranger of a server that speaks as the service does.
+    fn of_another_name(seen: &Seen<'_>, spot: &Spot<'_>, observation: &Observation) -> Self {
+        let text = words::transport(&observation.transport);
+        let answers = || observation.exchanges.iter().filter_map(|it| it.outcome.done());
+        let options = observation.exchanges.iter().find(|it| it.look == Look::OPTIONS);
+        if answers().any(responder::is_exchange_named) {
+            Self::Misnamed(text)
+        } else if options
+            .and_then(|it| it.outcome.done())
+            .is_some_and(|answer| condition::is_anonymous_healthy(seen, spot.endpoint, answer))
+        {
+            Self::Trouble(text)
+        } else {
+            Self::Stranger(text)
+        }
+    }
+
     /// What is wrong there, if something is.
     pub(super) fn wrong(&self) -> Option<&str> {
         match self {
-            Self::Nothing(text) | Self::Stranger(text) | Self::Trouble(text) => Some(text),
+            Self::Misnamed(text)
+            | Self::Nothing(text)
+            | Self::Stranger(text)
+            | Self::Trouble(text) => Some(text),
             Self::Service | Self::Unknown => None,
         }
     }
@@ -150,7 +173,10 @@ pub(super) fn served_at_the_other(
                 let text = "the service answers at the address that another vantage was given";
                 return Claim::holds(spot.reference(round, Some(address), text));
             }
-            Found::Nothing(text) | Found::Stranger(text) | Found::Trouble(text) => {
+            Found::Misnamed(text)
+            | Found::Nothing(text)
+            | Found::Stranger(text)
+            | Found::Trouble(text) => {
                 met.push(spot.reference(round, Some(address), text));
             }
             Found::Unknown => {}

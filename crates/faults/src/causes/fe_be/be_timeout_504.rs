@@ -15,11 +15,12 @@
 
 use std::time::Duration;
 
-use parallax_model::{FaultId, HttpFailure, Need, Outcome, Place, Standing, Zone};
+use parallax_model::{Answer, FaultId, HttpFailure, Need, Outcome, Place, Standing, Zone};
 
 use super::front_logon::{self, Answered, FRONTS, is_named};
 use crate::claim::{Claim, any};
 use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
+use crate::logon;
 use crate::seen::Seen;
 use crate::texts::pages;
 
@@ -56,7 +57,9 @@ fn back_end_is_slow(it: &Answered<'_, '_>) -> Claim {
     let claims: Vec<Claim> = chosen
         .flat_map(|spot| spot.exchanges(|look| look.place == Place::ActiveSync))
         .map(|met| match &met.exchange.outcome {
-            Outcome::Done(answer) if answer.took >= SLOW => Claim::holds(met.reference()),
+            Outcome::Done(answer) if answer.took >= SLOW && !is_held_back(answer) => {
+                Claim::holds(met.reference())
+            }
             Outcome::Failed(HttpFailure::TimedOut { .. }) => Claim::holds(met.reference()),
             Outcome::Done(_) | Outcome::Failed(_) | Outcome::NotReached => {
                 Claim::unknown(Need::OnTheServer {
@@ -70,4 +73,9 @@ fn back_end_is_slow(it: &Answered<'_, '_>) -> Claim {
     } else {
         any(claims)
     }
+}
+
+/// Exchange holds its own refusals back for 20 s on purpose.
+fn is_held_back(answer: &Answer) -> bool {
+    answer.status >= 400 && logon::is_slow(answer)
 }

@@ -20,6 +20,7 @@ use parallax_model::{Answer, FaultId, Look, Scheme, TextPlace};
 
 use super::front_logon::{self, Answered, FRONTS};
 use crate::claim::{Claim, all};
+use crate::claims::is_generation;
 use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
 use crate::responder;
 use crate::seen::{Seen, Spot};
@@ -55,10 +56,17 @@ fn case(it: &Answered<'_, '_>, server: &Spot<'_>) -> Case {
         denied @ Sign::Denied(_) => denied.claim(server),
         unknown @ Sign::Unknown(_) => unknown.claim(server),
     };
-    it.case(all([it.holds(), lacks]), "200")
+    let front = it.front_is(parallax_model::Generation::is_2007_or_2010);
+    it.case(all([it.holds(), front, is_such_a_server(it, server), lacks]), "200")
         .firmer(it.another_passes())
         .with(TextPlace::Elsewhere, server.endpoint.name.to_string())
         .with(TextPlace::Host, server.endpoint.host.clone())
+}
+
+/// An Exchange 2003 back end has no such directory, and refuses the look in the same way.
+fn is_such_a_server(it: &Answered<'_, '_>, server: &Spot<'_>) -> Claim {
+    let what = "generation of the client access server that would serve the mailbox";
+    is_generation(it.seen, server, parallax_model::Generation::is_2007_or_2010, what)
 }
 
 /// Only a server of 2007 or 2010 has such a directory for others.

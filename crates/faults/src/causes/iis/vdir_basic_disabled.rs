@@ -18,7 +18,9 @@
 
 use std::rc::Rc;
 
-use parallax_model::{FaultId, Generation, Look, Need, PathId, Role, Scheme, Standing, TextPlace};
+use parallax_model::{
+    FaultId, Generation, Look, Need, PathId, Place, Role, Scheme, Standing, TextPlace,
+};
 
 use super::node;
 use crate::causes::tls::handshakes::is_asked;
@@ -27,8 +29,9 @@ use crate::claim::{Claim, all, not};
 use crate::claims::{is_active_sync_path, other_side, unanswered};
 use crate::condition::Stage;
 use crate::fault::{Basis, Case, Era, Explains, Fault, Layer, Owner, Reach, Severity};
+use crate::logon;
 use crate::responder;
-use crate::seen::{Seen, Spot};
+use crate::seen::{Met, Seen, Spot};
 use crate::texts::pages;
 use crate::words;
 
@@ -67,9 +70,10 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
     let without: Rc<[PathId]> =
         seen.fronts().filter(|it| has_no_basic(it)).map(|it| it.path.clone()).collect();
     let elsewhere = offered_elsewhere(seen);
+    let in_front = not_asked_in_front(seen);
     answering
         .iter()
-        .map(|spot| case(&without, spot, nodes_answer, nodes_agree, &elsewhere))
+        .map(|spot| case(&without, spot, nodes_answer, nodes_agree, &elsewhere, &in_front))
         .collect()
 }
 
@@ -80,6 +84,7 @@ fn case(
     is_dialled_directly: bool,
     nodes_agree: bool,
     elsewhere: &Claim,
+    in_front: &Claim,
 ) -> Case {
     let offered = spot
         .answer(&Look::OPTIONS)
@@ -90,6 +95,7 @@ fn case(
             offers_no_basic(spot),
             is_own_answer(spot),
             not(elsewhere.clone()),
+            in_front.clone(),
             is_for_passwords(spot),
         ]),
         firmer: if is_dialled_directly { Claim::given() } else { Claim::unknown(other_side(spot)) },
@@ -115,6 +121,26 @@ fn offered_elsewhere(seen: &Seen<'_>) -> Claim {
     let is_split = !offers.without.is_empty();
     let with = offers.with.values().next().filter(|_| is_split);
     with.map_or_else(|| Claim::Fails(Vec::new()), |met| Claim::holds(met.reference()))
+}
+
+/// A publishing layer may ask for the password itself and log on with Kerberos: then Basic is off on purpose, and a logon that
+/// passes shows it.
+fn not_asked_in_front(seen: &Seen<'_>) -> Claim {
+    let mut asking = None;
+    for spot in seen.with_role(Role::External) {
+        let offered = spot.answer(&Look::OPTIONS).filter(|(_, answer)| node::has_basic(answer));
+        let Some((met, _)) = offered else { continue };
+        let passed = spot.exchanges(|look| look.is_logon() && look.place == Place::ActiveSync);
+        let is_let_in = |it: &&Met<'_>| it.answer().is_some_and(logon::is_active_sync);
+        if let Some(passed) = passed.iter().find(is_let_in) {
+            return Claim::fails(passed.reference());
+        }
+        asking = asking.or(Some(met));
+    }
+    asking.map_or_else(Claim::given, |met| Claim::Unknown {
+        seen: vec![met.reference()],
+        needs: vec![Need::OnTheServer { what: "whether a publishing layer logs on with Kerberos" }],
+    })
 }
 
 fn has_no_basic(spot: &Spot<'_>) -> bool {
@@ -151,9 +177,7 @@ fn is_for_passwords(spot: &Spot<'_>) -> Claim {
 fn is_own_answer(spot: &Spot<'_>) -> Claim {
     match spot.answer(&Look::OPTIONS) {
         Some((met, answer)) => {
-            let is_direct =
-                spot.endpoint.role == Role::Cas && responder::is_exchange_or_iis(answer);
-            if is_direct || answer.headers.has("X-FEServer") {
+            if node::is_own(spot, answer) {
                 Claim::holds(met.reference())
             } else {
                 Claim::undecidable()

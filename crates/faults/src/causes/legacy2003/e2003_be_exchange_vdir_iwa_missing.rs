@@ -15,13 +15,17 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{FaultId, Generation, Look, Need, Role, Scheme, TextPlace};
+use std::collections::BTreeSet;
+
+use parallax_model::{FaultId, Generation, Look, Need, Role, Scheme, Standing, TextPlace};
 
 use crate::causes::fe_be::front_logon::{self, Answered, FRONTS};
-use crate::claim::{Claim, all, any};
+use crate::claim::{Claim, all, any, not};
 use crate::claims::{is_generation, offers};
 use crate::fault::{Basis, Case, Era, Fault, Layer, Owner, Reach, Severity};
-use crate::seen::{Seen, Spot};
+use crate::logon;
+use crate::responder;
+use crate::seen::{Met, Seen, Spot};
 use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -48,12 +52,42 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         };
         let front = it.front_is(|it| it == Generation::Exchange2003);
         let host = back_ends.first().map(|it| it.endpoint.host.clone()).unwrap_or_default();
-        it.case(all([it.holds(), front, directory]), "200").with(TextPlace::Elsewhere, host)
+        // A 500 that somebody in front may have made, or one of several back ends: not certain.
+        let is_of_iis = responder::is_exchange_or_iis(it.answer);
+        let names: BTreeSet<_> = back_ends.iter().map(|it| &it.endpoint.name).collect();
+        let is_certain = is_of_iis && names.len() == 1;
+        it.case(all([it.holds(), front, directory, passes_nowhere_directly(it)]), "200")
+            .at_most(if is_certain { Standing::Confirmed } else { Standing::Likely })
+            .with(TextPlace::Elsewhere, host)
     })
 }
 
 fn is_such(it: &Answered<'_, '_>) -> bool {
-    it.answer.status == 500 && it.is_challenged() && !it.answer.headers.has("X-FEServer")
+    it.answer.status == 500
+        && it.is_challenged()
+        && !it.answer.headers.has("X-FEServer")
+        && responder::publisher_mark(it.answer).is_none()
+}
+
+/// Without a mark of IIS the 500 may be a proxy's, so the server has to be asked.
+/// A front that lets the same account in when it is dialled directly serves that mailbox: then the 500 is of another making.
+fn passes_nowhere_directly(it: &Answered<'_, '_>) -> Claim {
+    let mut direct =
+        it.seen.with_role(Role::Cas).filter(|spot| spot.answer(&Look::OPTIONS).is_some());
+    let asked: Vec<Met<'_>> = it
+        .seen
+        .with_role(Role::Cas)
+        .flat_map(|spot| spot.logons(&it.account.id))
+        .filter(|met| met.answer().is_some())
+        .collect();
+    let is_let_in = |met: &&Met<'_>| met.answer().is_some_and(logon::is_active_sync);
+    match (asked.iter().find(is_let_in), direct.next()) {
+        (Some(met), _) => Claim::fails(met.reference()),
+        (None, Some(spot)) if asked.is_empty() && !responder::is_exchange_or_iis(it.answer) => {
+            not(it.passes_at(spot))
+        }
+        (None, _) => Claim::given(),
+    }
 }
 
 fn is_basic_alone(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {

@@ -15,12 +15,13 @@
 //! ## What to do
 //! See the text.
 
-use parallax_model::{FaultId, Look, Scheme, Standing};
+use parallax_model::{FaultId, Look, Role, Scheme, Standing};
 
 use super::legacy;
-use crate::claim::all;
+use crate::claim::{Claim, all};
 use crate::claims::offers;
 use crate::fault::{Basis, Era, Fault, Layer, Owner, Reach, Severity};
+use crate::seen::Seen;
 use crate::texts::pages;
 
 pub(crate) const FAULT: Fault = Fault {
@@ -37,7 +38,8 @@ pub(crate) const FAULT: Fault = Fault {
         let cases = pairs.filter(|pair| pair.is_met_with(403)).map(|pair| {
             let offers_negotiate = pair
                 .back_end_says(|spot| offers(spot, &Look::OPTIONS, |has| has(&Scheme::Negotiate)));
-            let shows = all([offers_negotiate, pair.accepted_by_back_end()]);
+            let shows =
+                all([offers_negotiate, pair.accepted_by_back_end(), no_back_end_is_closed(seen)]);
             let front_says = pair.through_fronts().answered(|answer| answer.status == 403);
             pair.case_without_proof(shows, front_says, "403".to_owned(), "200")
                 .at_most(Standing::Likely)
@@ -45,3 +47,14 @@ pub(crate) const FAULT: Fault = Fault {
         cases.collect()
     },
 };
+
+/// A back end that answers 403 before any logon, on whatever port, gives the 403 that the CAS passes on.
+fn no_back_end_is_closed(seen: &Seen<'_>) -> Claim {
+    let closed = seen
+        .with_role(Role::Backend)
+        .find_map(|spot| spot.answer(&Look::OPTIONS).filter(|(_, answer)| answer.status == 403));
+    closed.map_or_else(Claim::given, |(met, _)| Claim::Unknown {
+        seen: vec![met.reference()],
+        needs: Vec::new(),
+    })
+}

@@ -1,7 +1,7 @@
 //! What faults on the way from the client access servers to a back end share: whose mailboxes lie behind it, and what the front
 //! says to them.
 
-use parallax_model::{Account, Endpoint, Look, Place, Purpose, Role};
+use parallax_model::{Account, Answer, Endpoint, Look, Place, Purpose, Role};
 
 use crate::claim::Claim;
 use crate::claims::{Logons, Spelling};
@@ -31,9 +31,14 @@ pub(in crate::causes) fn front_fails(seen: &Seen<'_>, account: &Account) -> Clai
         .filter(|it| it.answer(&Look::OPTIONS).is_some())
         .filter(|it| responder::is_exchange_itself(seen, it))
         .collect();
-    if spots.is_empty() {
+    let is_passed_on = spots.is_empty();
+    if is_passed_on {
         spots = seen.with_role(Role::External).collect();
     }
+    // Behind a publishing layer nobody knows whose 503 it is, and a marked 500 is that layer's own.
+    let is_of_exchange = |answer: &Answer| {
+        !is_passed_on || (answer.status == 500 && responder::publisher_mark(answer).is_none())
+    };
     let passed = spots.iter().find_map(|spot| {
         let logons = spot.logons(&account.id);
         logons.into_iter().find(|met| met.answer().is_some_and(logon::is_active_sync))
@@ -43,7 +48,7 @@ pub(in crate::causes) fn front_fails(seen: &Seen<'_>, account: &Account) -> Clai
     }
     let spelling = Spelling::Qualified;
     let logons = Logons { seen, account, spelling, place: Place::ActiveSync, spots };
-    match logons.answered(|answer| matches!(answer.status, 500 | 503)) {
+    match logons.answered(|answer| matches!(answer.status, 500 | 503) && is_of_exchange(answer)) {
         Claim::Fails(seen) => Claim::Unknown { seen, needs: Vec::new() },
         claim @ (Claim::Holds(_) | Claim::Unknown { .. }) => claim,
     }

@@ -1,19 +1,19 @@
 //! What `tcp_443_filtered` and `tcp_443_refused` share: the same silence or refusal at every address of a published name,
 //! and who gets through.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
 use parallax_model::{
     EndpointName, EvidenceRef, Look, Need, Observation, PathId, Role, Standing, TcpFailure,
-    TextPlace, VantageName, Zone,
+    TextPlace, Zone,
 };
 
 use crate::causes::{at, places};
 use crate::claim::{Claim, all, any};
-use crate::claims::{is_meant_address, not_vouched_for, other_side};
+use crate::claims::{is_meant_address, other_side};
 use crate::condition::Stage;
 use crate::fault::{Case, Explains};
 use crate::seen::{Seen, Spot};
@@ -52,7 +52,6 @@ pub(super) fn cases(
                     no_address_opens(spot),
                     is_steady(seen, spot),
                     from_outside(spot),
-                    others.has_a_network(spot),
                 ]),
                 at_most: Standing::Confirmed,
                 role: spot.endpoint.role,
@@ -220,8 +219,6 @@ struct Others<'a, 'e> {
     nodes: BTreeMap<&'e EndpointName, Vec<(&'a Spot<'e>, EvidenceRef)>>,
     /// A refusal tells by itself that the machine is there.
     is_refusal: bool,
-    /// Nobody knows whether they reach anything at all.
-    not_vouched_for: BTreeSet<&'e VantageName>,
     /// Paths from outside or the DMZ to a published name that open, with what it resolves to. All of them.
     outer: Vec<(&'a Spot<'e>, Vec<IpAddr>)>,
 }
@@ -247,7 +244,6 @@ impl<'a, 'e> Others<'a, 'e> {
         Self {
             nodes,
             is_refusal: also_when_refused,
-            not_vouched_for: not_vouched_for(seen),
             looked: looked().take(ENOUGH).collect(),
             open: looked().filter(opens).take(ENOUGH).collect(),
             looked_443: at_443().take(ENOUGH).collect(),
@@ -277,15 +273,6 @@ impl<'a, 'e> Others<'a, 'e> {
             Claim::undecidable()
         } else {
             Claim::unknown(other_side(outer))
-        }
-    }
-
-    /// A vantage whose control is not heard of may lack a network.
-    fn has_a_network(&self, outer: &Spot<'_>) -> Claim {
-        if self.not_vouched_for.contains(&outer.vantage.name) {
-            Claim::undecidable()
-        } else {
-            Claim::given()
         }
     }
 

@@ -86,7 +86,7 @@ impl<'a, 'e> Inside<'a, 'e> {
     /// it is the server's own; anything else settles nothing.
     pub(super) fn answers_soundly(&self, outer: &Spot<'_>) -> Claim {
         if let Some(sound) = self.sound(outer) {
-            return Claim::holds(sound.met.reference());
+            return all([Claim::holds(sound.met.reference()), self.no_server_says_the_same(outer)]);
         }
         let outside = outer.answer(&Look::OPTIONS).map(|(_, answer)| answer.status);
         let same = outside.and_then(|status| self.by_status.get(&status));
@@ -95,6 +95,27 @@ impl<'a, 'e> Inside<'a, 'e> {
             (None, Some(spot)) if is_behind(spot, outer) => Claim::undecidable(),
             (None, Some(_) | None) => Claim::unknown(other_side(outer)),
         }
+    }
+
+    /// No client access server that was dialled directly gives the answer that is met in front: that one may be what the
+    /// outside is led to, whatever the others say. The same machine under another name is no other server.
+    pub(super) fn no_server_says_the_same(&self, outer: &Spot<'_>) -> Claim {
+        let Some((_, outside)) = outer.answer(&Look::OPTIONS) else { return Claim::given() };
+        let is_another_name = |node: &Answered<'_, '_>| {
+            self.nodes.iter().any(|other| {
+                other.is_sound && other.met.observation.address == node.met.observation.address
+            })
+        };
+        let same = self.nodes.iter().find(|it| {
+            !it.is_sound
+                && it.spot.path != outer.path
+                && it.answer.status == outside.status
+                && !is_another_name(it)
+        });
+        same.map_or_else(Claim::given, |it| Claim::Unknown {
+            seen: vec![it.met.reference()],
+            needs: Vec::new(),
+        })
     }
 
     /// No client access server that was dialled directly answers otherwise than it should.

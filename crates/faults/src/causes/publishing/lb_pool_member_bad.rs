@@ -150,7 +150,13 @@ fn by_name(pool: &Pool<'_, '_>) -> Option<Member> {
     let mut reference = pool.bad.first()?.reference();
     reference.value = format!("{} by {}", reference.value, crate::words::shortened(&name));
     // Another vantage may be treated otherwise for other reasons; along one path only the server changes.
-    let at_most = if is_varying(pool) { Standing::Confirmed } else { Standing::Likely };
+    // A bad answer without a name may be the balancer's own; the name is then that of another connection.
+    let names_itself = |met: &Met<'_>| met.answer().is_some_and(|it| it.headers.has("X-FEServer"));
+    let at_most = if is_varying(pool) && pool.bad.iter().all(names_itself) {
+        Standing::Confirmed
+    } else {
+        Standing::Likely
+    };
     Some(Member { name: crate::words::shortened(&name), reference, at_most })
 }
 

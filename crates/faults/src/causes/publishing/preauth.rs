@@ -176,6 +176,12 @@ pub(super) fn sign<'e>(spot: &Spot<'e>, gate_is: impl Fn(Gate) -> bool) -> Sign<
 /// Exchange itself, asked from behind, answers as it should. The same gate at a client access server says that the server itself
 /// answers so, unless the gate has a name.
 pub(super) fn is_sound_behind(inside: &Inside<'_, '_>, spot: &Spot<'_>, is_named: bool) -> Claim {
+    let same = inside.nodes.iter().find(|it| gate(it.answer).is_some());
+    // One server of several may send everybody to its page, and outside may lead to that one.
+    if let (Some(same), false) = (same, is_named) {
+        let is_alone = inside.nodes.iter().all(|it| it.answer.status != 401);
+        return if is_alone { Claim::fails(same.met.reference()) } else { Claim::undecidable() };
+    }
     if let Some(sound) = inside.sound(spot) {
         return Claim::holds(sound.met.reference());
     }
@@ -183,10 +189,7 @@ pub(super) fn is_sound_behind(inside: &Inside<'_, '_>, spot: &Spot<'_>, is_named
     if let Some(asked) = inside.nodes.iter().find(|it| is_asked(it.answer.status)) {
         return Claim::holds(asked.met.reference());
     }
-    match inside.nodes.iter().find(|it| gate(it.answer).is_some()) {
-        Some(same) if !is_named => Claim::fails(same.met.reference()),
-        _ => Claim::unknown(other_side(spot)),
-    }
+    Claim::unknown(other_side(spot))
 }
 
 /// `GET` is not asked for a password in Basic where `OPTIONS` is sent to a logon page: that would be about the verb.
@@ -268,15 +271,18 @@ pub(super) fn cases(
         |spot| sign(spot, gate_is),
         |spot, shown| {
             let said = spot.answer(&Look::OPTIONS).map(|(_, it)| it);
+            let behind = is_sound_behind(&inside, spot, is_named);
+            let at_no_server = match &behind {
+                Claim::Fails(_) => behind.clone(),
+                Claim::Holds(_) | Claim::Unknown { .. } if is_named => Claim::given(),
+                Claim::Holds(_) | Claim::Unknown { .. } => inside.no_server_says_the_same(spot),
+            };
             Case::new(
                 spot,
-                all([shown, get_is_guarded(spot), is_meant_address(spot)]),
+                all([shown, get_is_guarded(spot), is_meant_address(spot), at_no_server]),
                 &[Stage::Anonymous, Stage::Logon],
             )
-            .firmer(all([
-                is_sound_behind(&inside, spot, is_named),
-                nobody_is(&told, spot, |it| gate(it).is_some()),
-            ]))
+            .firmer(all([behind, nobody_is(&told, spot, |it| gate(it).is_some())]))
             .at_most(said.map_or(Standing::Likely, at_most))
             .with(TextPlace::Seen, said.map(words::answer).unwrap_or_default())
             .with(TextPlace::Expected, "401 Basic")

@@ -45,13 +45,29 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
         published(seen),
         |spot| spot.sign(&Look::OPTIONS, |it| it.status == 401 && it.challenges.is_empty()),
         |spot, shown| {
-            Case::new(spot, all([shown, inside.answers_soundly(spot)]), &[Stage::Anonymous])
-                .firmer(a_logon_passes(seen, spot, &met_here(&tried, spot)))
-                .with(TextPlace::Seen, said(spot, &Look::OPTIONS))
-                .with(TextPlace::Expected, "401 Basic")
-                .with(TextPlace::Elsewhere, elsewhere(&inside, spot))
+            Case::new(
+                spot,
+                all([shown, inside.answers_soundly(spot), is_not_refused(&met_here(&tried, spot))]),
+                &[Stage::Anonymous],
+            )
+            .firmer(a_logon_passes(seen, spot, &met_here(&tried, spot)))
+            .with(TextPlace::Seen, said(spot, &Look::OPTIONS))
+            .with(TextPlace::Expected, "401 Basic")
+            .with(TextPlace::Elsewhere, elsewhere(&inside, spot))
         },
     )
+}
+
+/// A password that was refused here speaks for a device that does not pass passwords on, or for a wrong password.
+fn is_not_refused(tried: &[&Tried<'_>]) -> Claim {
+    if tried.iter().any(|it| logon::is_active_sync(it.answer)) {
+        return Claim::given();
+    }
+    let refused = tried.iter().find(|it| it.answer.status == 401);
+    refused.map_or_else(Claim::given, |it| Claim::Unknown {
+        seen: vec![it.met.reference()],
+        needs: Vec::new(),
+    })
 }
 
 /// Only what comes back is touched: a password sent without being asked for reaches Exchange.

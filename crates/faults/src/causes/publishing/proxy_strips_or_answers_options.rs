@@ -19,6 +19,7 @@
 
 use parallax_model::{Answer, FaultId, Look, Purpose, Role, Standing, TextPlace};
 
+use super::fronts::Inside;
 use super::preauth;
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
@@ -43,15 +44,22 @@ pub(crate) const FAULT: Fault = Fault {
 };
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
+    let inside = Inside::of(seen);
     seen.with_role(Role::External)
-        .flat_map(|spot| [answers_itself(seen, spot)].into_iter().chain(strips_headers(seen, spot)))
+        .flat_map(|spot| {
+            [answers_itself(seen, &inside, spot)].into_iter().chain(strips_headers(seen, spot))
+        })
         .collect()
 }
 
-fn answers_itself(seen: &Seen<'_>, spot: &Spot<'_>) -> Case {
+fn answers_itself(seen: &Seen<'_>, inside: &Inside<'_, '_>, spot: &Spot<'_>) -> Case {
     let said = spot.answer(&Look::OPTIONS).map(|(_, it)| words::answer(it)).unwrap_or_default();
     Case {
-        must: all([options_is_wrong(spot), get_is_challenged(spot)]),
+        must: all([
+            options_is_wrong(spot),
+            get_is_challenged(spot),
+            inside.no_server_says_the_same(spot),
+        ]),
         firmer: works_further_in(seen, spot),
         at_most: Standing::Confirmed,
         role: Role::External,

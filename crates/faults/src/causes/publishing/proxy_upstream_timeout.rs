@@ -46,6 +46,8 @@ pub(crate) const FAULT: Fault = Fault {
 
 /// A gateway that gives up sooner did not wait for anything.
 const WAITED_MIN: Duration = Duration::from_secs(2);
+/// Two answers that are not further apart came at the same time.
+const MARGIN_MIN: Duration = Duration::from_secs(2);
 
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
     let inside = Inside::of(seen);
@@ -73,15 +75,15 @@ fn case(seen: &Seen<'_>, inside: &Inside<'_, '_>, spot: &Spot<'_>, tried: &Tried
     };
     let took = tried.answer.took;
     Case::new(spot, must, &[Stage::Logon])
-        .at_most(if is_named(tried.answer) { Standing::Confirmed } else { Standing::Likely })
+        .at_most(if is_certain(tried.answer) { Standing::Confirmed } else { Standing::Likely })
         .with(TextPlace::Account, tried.account.id.to_string())
         .with(TextPlace::Seen, format!("{}, {}", words::answer(tried.answer), words::seconds(took)))
         .with(TextPlace::Expected, later_words(inside, tried))
 }
 
-/// The device says who it is; a bare 504 might be anybody's on the way.
-fn is_named(answer: &Answer) -> bool {
-    responder::publisher_mark(answer).is_some()
+/// The device says who it is; a bare 504 might be anybody's on the way, and a 502 may be about the answer that did come.
+fn is_certain(answer: &Answer) -> bool {
+    answer.status == 504 && responder::publisher_mark(answer).is_some()
 }
 
 fn passes_anonymously(seen: &Seen<'_>, spot: &Spot<'_>) -> Claim {
@@ -112,10 +114,16 @@ fn later_words(inside: &Inside<'_, '_>, tried: &Tried<'_>) -> String {
 /// Inside the same account's answer came, and later than the device was willing to wait.
 fn answered_later(inside: &Inside<'_, '_>, tried: &Tried<'_>) -> Claim {
     let answers = answers_inside(inside, tried.account);
-    if let Some((met, answer)) = answers.iter().find(|(_, it)| it.took > tried.answer.took) {
+    let waited = tried.answer.took;
+    let margin = MARGIN_MIN.max(waited / 5);
+    if let Some((met, answer)) = answers.iter().find(|(_, it)| it.took >= waited + margin) {
         let mut reference = met.reference();
         reference.value = format!("{} after {}", reference.value, words::seconds(answer.took));
         return Claim::holds(reference);
+    }
+    // About as late: nobody knows which of the two was first.
+    if answers.iter().any(|(_, it)| it.took + margin > waited) {
+        return Claim::undecidable();
     }
     if let Some((met, _)) = answers.first() {
         return Claim::fails(met.reference());

@@ -21,7 +21,7 @@
 
 use parallax_model::{Answer, FaultId, Generation, Look, Role, Standing, TextPlace};
 
-use super::fronts::{is_challenge_page, said_without_tls, wants_tls, without_tls};
+use super::fronts::{Inside, is_challenge_page, said_without_tls, wants_tls, without_tls};
 use super::preauth;
 use crate::causes::{at, places};
 use crate::claim::{Claim, all};
@@ -49,6 +49,7 @@ pub(crate) const FAULT: Fault = Fault {
 fn cases(seen: &Seen<'_>) -> Vec<Case> {
     let told = preauth::told(seen);
     let plain = without_tls(seen);
+    let inside = Inside::of(seen);
     seen.with_role(Role::External)
         .filter(|spot| responder::generation(seen, spot.endpoint) != Some(Generation::Online))
         .map(|spot| {
@@ -60,6 +61,7 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
                     refused(spot, &Look::GET),
                     another_path_is_served(spot),
                     is_not_about_tls(&plain, spot),
+                    inside.no_server_says_the_same(spot),
                 ]),
                 firmer: all([
                     works_further_in(seen, spot),
