@@ -196,12 +196,12 @@ fn report(round: u32, place: usize, condition: Condition) -> Report {
         v6: FamilyAnswer::NotAsked,
         took,
     };
-    let tcp = match condition {
-        Condition::Filtered => {
-            Outcome::Failed(TcpFailure::TimedOut { after: Duration::from_secs(10) })
-        }
-        Condition::Refused => Outcome::Failed(TcpFailure::Refused),
-        _ => Outcome::Done(TcpFacts { local_port: 50_000, took }),
+    let tcp = if condition == Condition::Filtered {
+        Outcome::Failed(TcpFailure::TimedOut { after: Duration::from_secs(10) })
+    } else if condition == Condition::Refused {
+        Outcome::Failed(TcpFailure::Refused)
+    } else {
+        Outcome::Done(TcpFacts { local_port: 50_000, took })
     };
     let is_open = tcp.done().is_some();
     let transport =
@@ -267,8 +267,20 @@ fn exchange(look: &Look, condition: Condition) -> Exchange {
         }
         Condition::Unavailable => (503, vec![("Server", "Microsoft-HTTPAPI/2.0")]),
         Condition::NoBasic if is_active_sync => (401, vec![("WWW-Authenticate", "Negotiate")]),
-        _ if is_active_sync => (401, vec![basic]),
-        _ => (200, Vec::new()),
+        Condition::Healthy
+        | Condition::Silent
+        | Condition::NoName
+        | Condition::Filtered
+        | Condition::Refused
+        | Condition::Forbidden
+        | Condition::NotAllowed
+        | Condition::NoBasic => {
+            if is_active_sync {
+                (401, vec![basic])
+            } else {
+                (200, Vec::new())
+            }
+        }
     };
     if matches!(condition, Condition::Healthy | Condition::NoBasic) {
         fields.extend([("Server", "Microsoft-IIS/10.0"), ("X-FEServer", "EX01")]);

@@ -1,6 +1,8 @@
 //! Rules for evidence of any kind: no panic, no dependence on order, no verdict out of silence.
 
-use parallax_model::{Evidence, Generation, Report, Round, Silence, Verdict};
+use std::collections::BTreeSet;
+
+use parallax_model::{Evidence, Generation, Look, Report, Round, Silence, Standing, Verdict};
 use proptest::prelude::{
     Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
 };
@@ -148,4 +150,45 @@ proptest! {
         }
         prop_assert!(diagnosis.findings.iter().skip(1).all(|it| it.latent));
     }
+
+    /// Knowing less makes nothing certain that was ruled out.
+    #[test]
+    fn a_removed_observation_confirms_nothing_ruled_out(evidence in evidence(), place in any::<usize>()) {
+        let mut less = evidence.clone();
+        let removed = remove(&mut less, place);
+        let before = crate::diagnose(&evidence);
+        let after = crate::diagnose(&less);
+        for finding in after.findings.iter().filter(|it| it.standing == Standing::Confirmed) {
+            let was = before.ruled_out.iter().find(|it| it.fault == finding.fault);
+            prop_assert!(was.is_none(), "{} without {removed}, ruled out by {was:?}", finding.fault);
+        }
+    }
+}
+
+/// Makes a path silent, or takes one look out of it; says which. In all rounds: a later look may have corrected an earlier one.
+fn remove(evidence: &mut Evidence, place: usize) -> String {
+    let reports = || evidence.rounds.iter().flat_map(|round| &round.reports);
+    let Some(at) = place.checked_rem(reports().count()) else {
+        return "nothing".to_owned();
+    };
+    let Some(path) = reports().nth(at).map(|it| it.path.clone()) else {
+        return String::new();
+    };
+    let sights = reports().filter(|it| it.path == path).filter_map(|it| it.report.seen());
+    let exchanges = sights.flat_map(|it| &it.observations).flat_map(|it| &it.exchanges);
+    let looks: BTreeSet<Look> = exchanges.map(|it| it.look.clone()).collect();
+    let look = (place / 3).checked_rem(looks.len()).filter(|_| !place.is_multiple_of(3));
+    let look = look.and_then(|it| looks.into_iter().nth(it));
+    let own = evidence.rounds.iter_mut().flat_map(|it| &mut it.reports);
+    for report in own.filter(|it| it.path == path) {
+        match (&mut report.report, look.as_ref()) {
+            (Report::Seen(sight), Some(look)) => {
+                for observation in &mut sight.observations {
+                    observation.exchanges.retain(|it| it.look != *look);
+                }
+            }
+            (report, _) => *report = Report::Silent(Silence::Late),
+        }
+    }
+    look.map_or_else(|| path.to_string(), |look| format!("{look:?} of {path}"))
 }

@@ -52,7 +52,7 @@ pub(crate) fn diagnosis_page(
         page.section(words.unexplained, &page.unexplained(&diagnosis.unexplained)),
         page.section(words.notes, &page.notes(&diagnosis.notes)),
         page.section(words.gaps, &sentences(&diagnosis.gaps, 2)),
-        page.section(words.not_visible, &page.not_visible(diagnosis)),
+        page.section(words.not_visible, &not_visible(diagnosis)),
         page.section(words.held_logons, &page.held(diagnosis.logons.as_ref())),
         page.manual(words.steps, diagnosis.text.as_ref().map(|it| it.steps.as_str())),
         page.manual(words.verify, diagnosis.text.as_ref().map(|it| it.verify.as_str())),
@@ -228,18 +228,6 @@ impl Page<'_> {
             ]);
         }
         rows(&table, 2, self.paint)
-    }
-
-    /// Only where nothing was found: a fault that was found needs no list of others.
-    fn not_visible(&self, diagnosis: &pb::Diagnosis) -> String {
-        let fault = diagnosis.verdict.as_ref().map(|it| it.fault.as_str()).unwrap_or_default();
-        if !matches!(fault, "healthy" | "undetermined") {
-            return String::new();
-        }
-        diagnosis.not_visible.iter().fold(String::new(), |text, it| {
-            let line = format!("- {} [{}]", escape::line(&it.title), escape::line(&it.fault));
-            text + &wrap::markdown(&line, 2, TEXT_COLUMNS)
-        })
     }
 
     fn findings(&self, findings: &[pb::Finding], told: Told) -> String {
@@ -476,4 +464,16 @@ fn took(diagnosis: &pb::Diagnosis) -> Option<String> {
     let milliseconds = (end.seconds - start.seconds) * 1000 + i64::from(end.nanos) / 1_000_000
         - i64::from(start.nanos) / 1_000_000;
     Some(format!("{}.{} s", milliseconds / 1000, milliseconds.rem_euclid(1000) / 100))
+}
+
+/// Only where nothing was found: a fault that was found needs no list of others.
+fn not_visible(diagnosis: &pb::Diagnosis) -> String {
+    let fault = diagnosis.verdict.as_ref().map(|it| it.fault.as_str()).unwrap_or_default();
+    if !matches!(fault, "healthy" | "undetermined") {
+        return String::new();
+    }
+    diagnosis.not_visible.iter().fold(String::new(), |text, it| {
+        let line = format!("- {} [{}]", escape::line(&it.title), escape::line(&it.fault));
+        text + &wrap::markdown(&line, 2, TEXT_COLUMNS)
+    })
 }
