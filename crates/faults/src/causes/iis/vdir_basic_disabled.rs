@@ -65,8 +65,12 @@ fn cases(seen: &Seen<'_>) -> Vec<Case> {
     };
     let answering: Vec<&Spot<'_>> =
         asked.into_iter().filter(|it| it.answer(&Look::OPTIONS).is_some()).collect();
+    // What a path to a node did not say might have been the contrary.
+    let is_unheard = |spot: &Spot<'_>| {
+        spot.answer(&Look::OPTIONS).is_none() && (spot.opens() || spot.is_silent())
+    };
     let nodes_agree =
-        answering.iter().all(|it| has_no_basic(it)) || !answering.iter().any(|it| has_no_basic(it));
+        answering.iter().all(|it| has_no_basic(it)) && !seen.with_role(Role::Cas).any(is_unheard);
     let without: Rc<[PathId]> =
         seen.fronts().filter(|it| has_no_basic(it)).map(|it| it.path.clone()).collect();
     let elsewhere = offered_elsewhere(seen);
@@ -99,7 +103,7 @@ fn case(
             is_for_passwords(spot),
         ]),
         firmer: if is_dialled_directly { Claim::given() } else { Claim::unknown(other_side(spot)) },
-        // One node that was seen to do both: something changes, or something stands in between.
+        // One node that was seen to do both, or not heard by all: something changes, or something stands in between.
         at_most: if nodes_agree { Standing::Confirmed } else { Standing::Likely },
         role: Role::Cas,
         // Only the same answer is explained by it; a proxy's own 403 or 405 is another matter.
