@@ -163,7 +163,7 @@ pub(super) const ALL: &[Behaviour] = &[
         "tls trusted, wrong name / http 401 whole",
         Below::Shown(Shown::WildcardForAll),
     ),
-    below("tls-certificate-is-no-der", "tls our limit / http none", Below::Shown(Shown::NotDer)),
+    below("tls-certificate-is-no-der", "tls other: *", Below::Shown(Shown::NotDer)),
     below("tls-certificate-of-year-zero", "tls *", Below::Shown(Shown::YearZero)),
     below(
         "tls-certificate-of-ten-thousand-years",
@@ -188,22 +188,22 @@ pub(super) const ALL: &[Behaviour] = &[
     below("tls-only-1-2", "tls trusted / http 401 whole", Below::Shown(Shown::OnlyTls12)),
     below(
         "tls-1-0-server-hello",
-        "tls our limit / http none",
+        "tls timed out / http none",
         Below::Raw(&HELLO_OF_1_0, End::Stall),
     ),
     below(
         "tls-1-1-server-hello",
-        "tls our limit / http none",
+        "tls timed out / http none",
         Below::Raw(&HELLO_OF_1_1, End::Stall),
     ),
     below(
         "tls-alert-protocol-version",
-        "tls our limit / http none",
+        "tls alert 70 / http none",
         Below::Raw(b"\x15\x03\x01\x00\x02\x02\x46", End::Close),
     ),
     below(
         "tls-alert-handshake-failure",
-        "tls our limit / http none",
+        "tls alert 40 / http none",
         Below::Raw(b"\x15\x03\x03\x00\x02\x02\x28", End::Close),
     ),
     below(
