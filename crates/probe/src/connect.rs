@@ -68,8 +68,13 @@ impl Walk<'_> {
                 if self.instrument.tls().has_old()
                     && tls::may_be_our_limit(&modern, has_answered) =>
             {
-                let (old, line) = self.shake_hands(address, Stack::Old, Naming::Named).await;
-                (Transport::OldTls { modern, old }, line, Stack::Old)
+                match self.shake_hands(address, Stack::Old, Naming::Named).await {
+                    // No second connection came about: what the first one met is all there is.
+                    (Outcome::NotReached, _) => {
+                        (Transport::Tls(Outcome::Failed(modern)), None, Stack::Modern)
+                    }
+                    (old, line) => (Transport::OldTls { modern, old }, line, Stack::Old),
+                }
             }
             other @ (Outcome::Failed(_) | Outcome::Done(_) | Outcome::NotReached) => {
                 (Transport::Tls(other), line, Stack::Modern)
